@@ -1,0 +1,1 @@
+"""The language all components share; imports nothing else of ours (docs/architecture.md)."""
