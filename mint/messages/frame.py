@@ -1,0 +1,105 @@
+"""The frame log: the one ordered history that every detector replays."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from mint.messages.sample import Boot
+from mint.wire import Hash, Int, Name, Nat, Wire
+
+# What one fog may carry; above that: more fogs (docs/architecture.md).
+MAX_DEVICES = 1024
+MAX_MINERS = 4096
+# Decisions and receipts a frame may name; the next frame takes what is left over.
+MAX_DECISIONS = 64
+# Frames one reply may carry: some 100 KiB for sixteen miners, below the broker's packet limit with samples.
+MAX_REPLY_FRAMES = 32
+
+# `leaf` of a device from which nothing new came since the last frame.
+NOTHING = b""
+
+
+class DeviceEntry(Wire, frozen=True):
+    """Which sample of a device a frame rests on: the newest, by session and sequence.
+
+    `leaf` is the RFC 6962 leaf hash of its envelope as it came, empty when nothing new came since the last
+    frame; the other fields then repeat what was known.
+    """
+
+    device: Name
+    session: Nat
+    sequence: Nat
+    boot: Boot
+    steal_ns: Nat
+    leaf: Annotated[bytes, Meta(max_length=32)]
+
+
+class MinerEntry(Wire, frozen=True):
+    """One miner in a frame: what conclusions rest on, integers only.
+
+    `present` is false when no new reading of it came since the last frame (the counters then repeat the last
+    known ones). `entitled_ppm` is the entitlement in force, in ppm of one CPU.
+    """
+
+    miner: Name
+    present: bool
+    epoch: Nat
+    before_ns: Nat
+    after_ns: Nat
+    usage_ns: Nat
+    nr_periods: Nat
+    nr_throttled: Nat
+    throttled_ns: Nat
+    gpu_ppm: Int
+    entitled_ppm: Nat
+
+
+class Decision(Wire, frozen=True):
+    """A verdict that this frame takes note of: the offence is the miner and the frame it began at."""
+
+    verdict: Hash
+    miner: Name
+    began: Nat
+    rung: Nat
+
+
+class Frame(Wire, frozen=True):
+    """One tick of one fog.
+
+    `previous` is the hash of frame number - 1 (zeros before the first), `root` the Merkle tree hash over the
+    leaves of `devices` that brought something new, in their order (RFC 6962). Devices and miners are sorted
+    by name.
+    """
+
+    fog: Name
+    number: Nat
+    previous: Hash
+    charter: Hash
+    time_ms: Nat
+    root: Hash
+    devices: Annotated[tuple[DeviceEntry, ...], Meta(max_length=MAX_DEVICES)]
+    miners: Annotated[tuple[MinerEntry, ...], Meta(max_length=MAX_MINERS)]
+    decisions: Annotated[tuple[Decision, ...], Meta(max_length=MAX_DECISIONS)]
+    receipts: Annotated[tuple[Hash, ...], Meta(max_length=MAX_DECISIONS)]
+
+
+class FrameRequest(Wire, frozen=True):
+    """`client` asks for `count` frames from number `first` on; `samples` as well where asked."""
+
+    client: Name
+    first: Nat
+    count: Annotated[int, Meta(ge=1, le=MAX_REPLY_FRAMES)]
+    samples: bool
+
+
+class FrameReply(Wire, frozen=True):
+    """Signed frames as they were published, in order, and the sample envelopes they rest on.
+
+    `head` is the newest number the sender has; a reply without frames says that it has none of those asked.
+    """
+
+    head: Nat
+    frames: Annotated[tuple[bytes, ...], Meta(max_length=MAX_REPLY_FRAMES)]
+    samples: Annotated[tuple[bytes, ...], Meta(max_length=MAX_REPLY_FRAMES * MAX_DEVICES)]

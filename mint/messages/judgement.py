@@ -1,0 +1,103 @@
+"""What detectors say: alarms and scores for people, votes and verdicts for enforcers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from mint.messages.frame import MAX_MINERS
+from mint.wire import Hash, Name, Nat, Text, Wire
+
+# Accusations in one vote; more cheats than this at once are taken up by the next votes.
+MAX_ACCUSATIONS = 64
+# Votes in a verdict: a quorum; a fog with more detectors than this would have f_detectors above 40.
+MAX_VOTES = 128
+
+Evidence = Literal["budget", "ssa", "pob", "work"]
+
+
+class Alarm(Wire, frozen=True):
+    """Something looks wrong to one detector: shown to people, decides nothing."""
+
+    frame: Nat
+    miner: Name
+    detector: Literal["budget", "ssa", "pob", "work", "dark"]
+    reason: Text
+
+
+class Score(Wire, frozen=True):
+    """One miner's scores at one frame, for people.
+
+    D, S, W: equations 6 to 8 (nan while the detector warms up); `level_ns`: CPU time above entitlement over
+    the worst window (the budget law); `krum`: equation 10 as a decimal, the exact integer rounded.
+    """
+
+    miner: Name
+    D: float
+    S: float
+    W: float
+    level_ns: Nat
+    krum: float
+
+
+class Behaviour(Wire, frozen=True):
+    """A detector's view of every miner at one frame; `benchmark` is B* (equation 11), empty when none yet."""
+
+    frame: Nat
+    h: float
+    benchmark: Annotated[str, Meta(max_length=32)]
+    scores: Annotated[tuple[Score, ...], Meta(max_length=MAX_MINERS)]
+
+
+class SampleRef(Wire, frozen=True):
+    """A sample envelope by its device, place in the device's stream, and RFC 6962 leaf hash."""
+
+    device: Name
+    session: Nat
+    sequence: Nat
+    leaf: Hash
+
+
+class Accusation(Wire, frozen=True):
+    """`miner` has taken more than its share since frame `began`: together they are the offence's id.
+
+    `first` and `last` are the device's own samples that show `excess_ns` of CPU time above entitlement
+    between them; `rung` is the step of the charter's ladder that this offence has earned.
+    """
+
+    miner: Name
+    began: Nat
+    evidence: Evidence
+    rung: Nat
+    excess_ns: Nat
+    first: SampleRef
+    last: SampleRef
+
+
+class Vote(Wire, frozen=True):
+    """A detector's one word on one frame; accuses nobody when there is nobody to accuse."""
+
+    fog: Name
+    frame: Nat
+    frame_hash: Hash
+    charter: Hash
+    accusations: Annotated[tuple[Accusation, ...], Meta(max_length=MAX_ACCUSATIONS)]
+
+
+class Verdict(Wire, frozen=True):
+    """2 f_detectors + 1 votes that accuse one miner of one offence on one frame, with the samples in proof.
+
+    The votes are its certificate: whoever assembles and publishes it need not be trusted (mint/verdict.py).
+    """
+
+    fog: Name
+    charter: Hash
+    miner: Name
+    began: Nat
+    frame: Nat
+    rung: Nat
+    reason: Text
+    votes: Annotated[tuple[bytes, ...], Meta(max_length=MAX_VOTES)]
+    first: bytes
+    last: bytes
