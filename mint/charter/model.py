@@ -1,0 +1,174 @@
+"""What a charter says; every number with its unit."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from mint.keys import PUBLIC_KEY_SIZE
+from mint.messages.frame import MAX_DEVICES, MAX_MINERS
+from mint.names import Role
+from mint.wire import Hash, Name, Nat, Wire
+
+PPM = 1_000_000
+
+Key = Annotated[bytes, Meta(min_length=PUBLIC_KEY_SIZE, max_length=PUBLIC_KEY_SIZE)]
+Share = Annotated[int, Meta(ge=0, le=PPM)]
+Mode = Literal["observe", "enforce"]
+
+
+class Node(Wire, frozen=True):
+    """One process of the network: its name, its one role, its public key.
+
+    `devices` are those whose containers an enforcer has its hands on (empty for every other role).
+    """
+
+    name: Name
+    role: Role
+    key: Key
+    devices: tuple[Name, ...] = ()
+
+
+class Device(Wire, frozen=True):
+    """An edge device; its name is its agent's. `kind` names its device class."""
+
+    name: Name
+    kind: Name
+
+
+class DeviceClass(Wire, frozen=True):
+    """Devices that hash alike: hashes a CPU-second, measured by the operator; 0: not measured."""
+
+    name: Name
+    hashes_per_cpu_second: Nat
+
+
+class Entitlement(Wire, frozen=True):
+    """What a miner may use: CPU and GPU in ppm of one, memory, I/O bandwidth (0: none is granted)."""
+
+    cpu_ppm: Annotated[int, Meta(ge=1_000, le=1024 * PPM)]
+    gpu_ppm: Share
+    memory_bytes: Nat
+    io_bytes_per_s: Nat
+
+
+class Miner(Wire, frozen=True):
+    """A miner, the device it lives on, what it may use, and the image it must run (empty: not pinned).
+
+    `law`: "kernel" where a CFS quota limits it, so that cumulative use above entitlement is proof; "soft"
+    where something weaker does (a duty cycle), so that the budget needs more room.
+    """
+
+    name: Name
+    device: Name
+    entitlement: Entitlement
+    law: Literal["kernel", "soft"]
+    mode: Mode
+    image: Annotated[str, Meta(max_length=128)]
+
+
+class Detection(Wire, frozen=True):
+    """Parameters of detection; the paper's symbols where its equations are.
+
+    N, L, p, q, eigentriples (the paper's l): equations 3 to 6; t_alpha: equation 9. `d`: frames between
+    Proof-of-Behavior rounds. `ssa_threshold_milli`: W above this raises an alarm, in thousandths; 0: the
+    paper's h (equation 9). `burst_ms`: excess over entitlement that the kernel's own slack explains, in ms of
+    entitled time; `soft_burst_ms` the same where the law is soft. `overrun_ms`: CPU time up to which steal
+    time may excuse an excess. `dark_frames`: silence after which a miner is dark.
+    """
+
+    preset: Literal["paper", "calibrated"]
+    N: Annotated[int, Meta(ge=4, le=4096)]
+    L: Annotated[int, Meta(ge=2, le=2048)]
+    p: Annotated[int, Meta(ge=0, le=4096)]
+    q: Annotated[int, Meta(ge=1, le=8192)]
+    eigentriples: Annotated[int, Meta(ge=1, le=2047)]
+    t_alpha_micro: Annotated[int, Meta(ge=0, le=10_000_000)]
+    d: Annotated[int, Meta(ge=2, le=3600)]
+    ssa_threshold_milli: Annotated[int, Meta(ge=0, le=1_000_000_000)]
+    burst_ms: Annotated[int, Meta(ge=1, le=3_600_000)]
+    soft_burst_ms: Annotated[int, Meta(ge=1, le=3_600_000)]
+    overrun_ms: Annotated[int, Meta(ge=0, le=60_000)]
+    dark_frames: Annotated[int, Meta(ge=2, le=86_400)]
+
+
+class Rung(Wire, frozen=True):
+    """A step of the penalty ladder: the quota as a share of entitlement, and for how many frames at least.
+
+    Whatever the rung, the quota stays low until cumulative use is back at entitlement.
+    """
+
+    quota_share_ppm: Annotated[int, Meta(ge=10_000, le=PPM)]
+    frames: Annotated[int, Meta(ge=0, le=10_000_000)]
+
+
+class Pardon(Wire, frozen=True):
+    """The operator's word that one offence is not to be punished."""
+
+    miner: Name
+    began: Nat
+
+
+class Charter(Wire, frozen=True):
+    """All that the parts of one fog agree on beforehand.
+
+    `network` is SHA-256 of the operator's key (mint/keys.py), `version` grows with every charter of a
+    network, times are Unix ms. `period_ms` is the sampling period, `clock_tolerance_ms` how far a stream's
+    time may lie from the receiver's. `holds`: miners that enforcers leave alone for now.
+    """
+
+    network: Hash
+    title: Annotated[str, Meta(max_length=120)]
+    fog: Name
+    version: Annotated[int, Meta(ge=1, le=2**63 - 1)]
+    issued_ms: Nat
+    expires_ms: Nat
+    period_ms: Annotated[int, Meta(ge=100, le=3_600_000)]
+    clock_tolerance_ms: Annotated[int, Meta(ge=1_000, le=86_400_000)]
+    key_parameter: Literal["cpu", "gpu"]
+    f_detectors: Annotated[int, Meta(ge=0, le=40)]
+    f_miners: Annotated[int, Meta(ge=0, le=MAX_MINERS)]
+    always_reconcile: bool
+    mode: Mode
+    nodes: Annotated[tuple[Node, ...], Meta(max_length=2 * MAX_DEVICES)]
+    classes: Annotated[tuple[DeviceClass, ...], Meta(max_length=256)]
+    devices: Annotated[tuple[Device, ...], Meta(max_length=MAX_DEVICES)]
+    miners: Annotated[tuple[Miner, ...], Meta(min_length=1, max_length=MAX_MINERS)]
+    detection: Detection
+    ladder: Annotated[tuple[Rung, ...], Meta(min_length=1, max_length=16)]
+    holds: Annotated[tuple[Name, ...], Meta(max_length=MAX_MINERS)]
+    pardons: Annotated[tuple[Pardon, ...], Meta(max_length=1024)]
+
+    def nodes_of(self, role: Role) -> tuple[Node, ...]:
+        """The nodes of one role, in the charter's order."""
+        return tuple(node for node in self.nodes if node.role is role)
+
+    def miners_by_name(self) -> dict[str, Miner]:
+        """Miners by name."""
+        return {miner.name: miner for miner in self.miners}
+
+    def miners_on(self, device: str) -> tuple[Miner, ...]:
+        """The miners of one device."""
+        return tuple(miner for miner in self.miners if miner.device == device)
+
+    def enforces(self, miner: Miner) -> bool:
+        """Whether a verdict on `miner` is carried out: both modes say so and no hold stands against it."""
+        return self.mode == "enforce" and miner.mode == "enforce" and miner.name not in self.holds
+
+    @property
+    def quorum(self) -> int:
+        """Votes that make a verdict: 2 f_detectors + 1."""
+        return 2 * self.f_detectors + 1
+
+    def burst_ns(self, miner: Miner) -> int:
+        """CPU ns above entitlement that the slack of what limits `miner` explains."""
+        detection = self.detection
+        ms = detection.burst_ms if miner.law == "kernel" else detection.soft_burst_ms
+        return ms * miner.entitlement.cpu_ppm  # ms * 1e6 ns/ms * ppm / 1e6
+
+
+def replaced(charter: Charter, **changes: object) -> Charter:
+    """A copy of `charter` with some fields changed (a new version, say)."""
+    return msgspec.structs.replace(charter, **changes)

@@ -1,0 +1,256 @@
+"""The charter as people write it: TOML with CPUs, percent and seconds, turned into integers to sign."""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from mint.charter import model, rules
+from mint.errors import InputError
+from mint.keys import PUBLIC_KEY_SIZE
+from mint.names import NAME_RULE, Role
+from mint.wire import Name
+
+MIB = 1 << 20
+# A charter of 1,024 devices is about 400 KiB; what is larger is not a charter.
+MAX_FILE_BYTES = 4 * MIB
+
+Cpus = Annotated[float, Meta(ge=0.001, le=1024)]
+Percent = Annotated[float, Meta(ge=0, le=100)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class _Network(_Table, frozen=True):
+    fog: Name
+    expires: datetime
+    title: Annotated[str, Meta(max_length=120)] = ""
+    version: Annotated[int, Meta(ge=1, le=2**63 - 1)] = 1
+    issued: datetime | None = None
+    mode: model.Mode = "enforce"
+    period_s: Annotated[float, Meta(ge=0.1, le=3600)] = 1.0
+    clock_tolerance_s: Annotated[float, Meta(ge=1, le=86_400)] = 120.0
+    key_parameter: Literal["cpu", "gpu"] = "cpu"
+    f_detectors: Annotated[int, Meta(ge=0, le=40)] = 1
+    f_miners: Annotated[int, Meta(ge=0, le=4096)] = 0
+    always_reconcile: bool = False
+
+
+class _Entitlement(_Table, frozen=True):
+    cpu: Cpus
+    gpu_percent: Percent = 0.0
+    memory_mib: Annotated[float, Meta(ge=0, le=2**40)] = 64.0
+    io_mib_per_s: Annotated[float, Meta(ge=0, le=2**40)] = 1.0
+
+
+class _Node(_Table, frozen=True):
+    name: Name
+    role: Role
+    key: str
+    devices: tuple[Name, ...] = ()
+
+
+class _Device(_Table, frozen=True):
+    name: Name
+    class_: Name = msgspec.field(name="class")
+
+
+class _Class(_Table, frozen=True):
+    name: Name
+    hashes_per_cpu_second: Annotated[float, Meta(ge=0, le=1e15)] = 0.0
+    entitlement: _Entitlement | None = None
+
+
+class _Miner(_Table, frozen=True):
+    name: Name
+    device: Name
+    entitlement: _Entitlement | None = None
+    law: Literal["kernel", "soft"] = "kernel"
+    mode: model.Mode = "enforce"
+    image: Annotated[str, Meta(max_length=128)] = ""
+
+
+class _Detection(_Table, frozen=True):
+    preset: Literal["paper", "calibrated"] = "calibrated"
+    N: int = 24
+    L: int = 12
+    p: int = 12
+    q: int = 24
+    l: int = 4  # noqa: E741 (the paper's name of it)
+    t_alpha: Annotated[float, Meta(ge=0, le=10)] = 1.2815
+    d: int = 10
+    ssa_threshold: Annotated[float, Meta(ge=0, le=1e6)] | None = None
+    burst_ms: int = 200
+    soft_burst_ms: int = 600
+    overrun_ms: int = 100
+    dark_frames: int = 30
+
+
+class _Rung(_Table, frozen=True):
+    quota_percent: Annotated[float, Meta(ge=1, le=100)]
+    frames: int = 0
+
+
+class _Pardon(_Table, frozen=True):
+    miner: Name
+    began: int
+
+
+class _File(_Table, frozen=True):
+    network: _Network
+    nodes: tuple[_Node, ...]
+    classes: tuple[_Class, ...]
+    devices: tuple[_Device, ...]
+    miners: tuple[_Miner, ...]
+    entitlement: _Entitlement | None = None
+    detection: _Detection = _Detection()
+    ladder: tuple[_Rung, ...] = (_Rung(50), _Rung(50, 300), _Rung(25, 3600))
+    holds: tuple[Name, ...] = ()
+    pardons: tuple[_Pardon, ...] = ()
+
+
+def read(path: Path, network: bytes, default_threshold: float) -> model.Charter:
+    """The charter in a TOML file, checked.
+
+    Args:
+        path: the file.
+        network: the network's id, from the operator's key.
+        default_threshold: W above which an SSA alarm is raised where the file names none and the preset is
+            `calibrated`.
+
+    Raises:
+        InputError: one line that names the file, the place in it and the mend.
+    """
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise InputError(
+                str(path), f"is larger than {MAX_FILE_BYTES // MIB} MiB", "split the fleet over more fogs"
+            )
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            str(path), f"cannot be read ({error.strerror})", "name a charter, or make one: mint init"
+        ) from None
+    except UnicodeDecodeError:
+        raise InputError(str(path), "is not UTF-8 text", "save it as UTF-8") from None
+    return parse(text, str(path), network, default_threshold)
+
+
+def parse(text: str, where: str, network: bytes, default_threshold: float) -> model.Charter:
+    """The charter in TOML text; see `read`."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(where, f"is not TOML: {error}", "correct that line") from None
+    try:
+        file = msgspec.convert(raw, _File)
+    except msgspec.ValidationError as error:
+        what, _, path = str(error).partition(" - at `$.")
+        place = f"{where}: {path.rstrip('`')}" if path else where
+        mend = NAME_RULE if "regex" in what else "correct it (docs/charter.md lists every key)"
+        raise InputError(place, what, mend) from None
+    charter = _convert(file, where, network, default_threshold)
+    rules.check(charter, where)
+    return charter
+
+
+def _convert(file: _File, where: str, network: bytes, default_threshold: float) -> model.Charter:
+    net = file.network
+    by_class = {kind.name: kind.entitlement or file.entitlement for kind in file.classes}
+    class_of = {device.name: device.class_ for device in file.devices}
+    miners = []
+    for index, miner in enumerate(file.miners):
+        granted = miner.entitlement or by_class.get(class_of.get(miner.device, ""), file.entitlement)
+        if granted is None:
+            raise InputError(
+                f"{where}: miners[{index}]", "has no entitlement", "add [entitlement] with cpu = 0.1, say"
+            )
+        miners.append(
+            model.Miner(miner.name, miner.device, _entitlement(granted), miner.law, miner.mode, miner.image)
+        )
+    return model.Charter(
+        network=network,
+        title=net.title,
+        fog=net.fog,
+        version=net.version,
+        issued_ms=0 if net.issued is None else _ms(net.issued, f"{where}: network.issued"),
+        expires_ms=_ms(net.expires, f"{where}: network.expires"),
+        period_ms=round(net.period_s * 1000),
+        clock_tolerance_ms=round(net.clock_tolerance_s * 1000),
+        key_parameter=net.key_parameter,
+        f_detectors=net.f_detectors,
+        f_miners=net.f_miners,
+        always_reconcile=net.always_reconcile,
+        mode=net.mode,
+        nodes=tuple(
+            model.Node(node.name, node.role, _key(node.key, f"{where}: nodes[{index}].key"), node.devices)
+            for index, node in enumerate(file.nodes)
+        ),
+        classes=tuple(model.DeviceClass(k.name, round(k.hashes_per_cpu_second)) for k in file.classes),
+        devices=tuple(model.Device(device.name, device.class_) for device in file.devices),
+        miners=tuple(miners),
+        detection=_detection(file.detection, f"{where}: detection", default_threshold),
+        ladder=tuple(model.Rung(round(rung.quota_percent * 10_000), rung.frames) for rung in file.ladder),
+        holds=file.holds,
+        pardons=tuple(model.Pardon(pardon.miner, pardon.began) for pardon in file.pardons),
+    )
+
+
+def _entitlement(granted: _Entitlement) -> model.Entitlement:
+    return model.Entitlement(
+        cpu_ppm=round(granted.cpu * model.PPM),
+        gpu_ppm=round(granted.gpu_percent * 10_000),
+        memory_bytes=round(granted.memory_mib * MIB),
+        io_bytes_per_s=round(granted.io_mib_per_s * MIB),
+    )
+
+
+def _detection(written: _Detection, where: str, default_threshold: float) -> model.Detection:
+    threshold = written.ssa_threshold
+    if threshold is None:
+        threshold = 0.0 if written.preset == "paper" else default_threshold
+    plain = model.Detection(
+        preset=written.preset,
+        N=written.N,
+        L=written.L,
+        p=written.p,
+        q=written.q,
+        eigentriples=written.l,
+        t_alpha_micro=round(written.t_alpha * 1_000_000),
+        d=written.d,
+        ssa_threshold_milli=round(threshold * 1000),
+        burst_ms=written.burst_ms,
+        soft_burst_ms=written.soft_burst_ms,
+        overrun_ms=written.overrun_ms,
+        dark_frames=written.dark_frames,
+    )
+    try:  # constructing a struct does not check its ranges, converting does
+        return msgspec.convert(msgspec.to_builtins(plain), model.Detection)
+    except msgspec.ValidationError as error:
+        what, _, place = str(error).partition(" - at `$[")
+        field = plain.__struct_fields__[int(place.rstrip("]`"))] if place else ""
+        raise InputError(f"{where}.{field}", what, "correct it (docs/charter.md lists every key)") from None
+
+
+def _key(text: str, where: str) -> bytes:
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != PUBLIC_KEY_SIZE:
+        raise InputError(where, "is not a public key of 64 hex digits", "copy it from the node's .pub file")
+    return key
+
+
+def _ms(moment: datetime, where: str) -> int:
+    if moment.tzinfo is None:
+        raise InputError(where, "names no time zone", "write it as 2030-01-01T00:00:00Z")
+    return int(moment.astimezone(UTC).timestamp() * 1000)
