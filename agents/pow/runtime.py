@@ -5,15 +5,9 @@ One interface, three runtimes; `choose` picks the best that works here and says 
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from pathlib import Path
 from typing import Protocol
 
-from mint.containers import hierarchy
 from mint.containers.model import Hold, Quota
-from mint.errors import MachineError
-from mint.names import checked_name
 
 DOCKER, CGROUP, DUTY = "docker", "cgroup", "duty"
 # A page or two of the miner's own and the kernel's accounting; runc needs some 10 MiB while it starts one.
@@ -21,11 +15,14 @@ MEMORY_LIMIT_BYTES = 32 * 1024 * 1024
 
 
 class Runtime(Protocol):
-    """Starts and ends the miners of one scope. Methods block (Docker: up to seconds) and may be called from any thread."""
+    """Starts and ends the miners of one scope.
+
+    Methods block (Docker: up to seconds) and may be called from any thread.
+    """
 
     @property
     def name(self) -> str:
-        """"docker", "cgroup" or "duty"."""
+        """One of "docker", "cgroup" and "duty"."""
 
     @property
     def digest(self) -> str:
@@ -48,7 +45,7 @@ class Runtime(Protocol):
         """The miner's hold (the same object each time)."""
 
     def sweep(self) -> None:
-        """Remove everything of this scope that an earlier, killed run left; to be called before the first start."""
+        """Remove what an earlier, killed run of this scope left; to be called before the first start."""
 
     def close(self) -> None:
         """End and remove everything of this scope: processes, containers, cgroups. What is gone is fine."""

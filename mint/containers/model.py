@@ -19,11 +19,11 @@ MAX_PERIOD_US = 1_000_000  # and a period above 1 s
 class Counters:
     """One bracketed read of a miner's cumulative counters.
 
-    `before_ns` and `after_ns` are `time.monotonic_ns()` right before and right after the CPU counter was read,
-    round that one read alone: the counter held `usage_ns` at some instant between them. The others are read
-    outside of the bracket.
+    `before_ns` and `after_ns` are `time.monotonic_ns()` right before and right after the CPU counter was
+    read, and nothing else: the counter held `usage_ns` at some instant between them. The others are read
+    outside of it.
 
-    Units: `usage_ns` CPU nanoseconds of all processors together; `throttled_ns` nanoseconds spent throttled in
+    Units: `usage_ns` CPU nanoseconds of all processors together; `throttled_ns` nanoseconds throttled, in
     `nr_throttled` of `nr_periods` enforcement periods; memory in bytes (`memory_limit_bytes` 0: no limit);
     `io_bytes` cumulative bytes read and written. What this machine does not count is 0 (`hierarchy.lacks`).
     """
@@ -41,7 +41,7 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """CPU bandwidth: `quota_us` of CPU time in every `period_us` (None: no limit), and the processors allowed.
+    """CPU bandwidth: `quota_us` of CPU time in every `period_us` (None: no limit), and which processors.
 
     `burst_us` is unused quota that may be carried over. `cpuset` is the kernel's list format ("0-3,5"); in a
     wish, "" means that the processors are not prescribed, in a reading, that there is no cpuset to read.
@@ -65,8 +65,12 @@ class Quota:
         return (self.quota_us * MILLION + self.period_us // 2) // self.period_us
 
     def drift(self, actual: Quota) -> tuple[str, ...]:
-        """Names of the fields in which `actual` is not as this quota wishes (a cpuset of "" wishes nothing)."""
-        differing = [name for name in ("quota_us", "period_us", "burst_us") if getattr(self, name) != getattr(actual, name)]
+        """The fields in which `actual` is not as this quota wishes (a cpuset of "" wishes nothing)."""
+        differing = [
+            name
+            for name in ("quota_us", "period_us", "burst_us")
+            if getattr(self, name) != getattr(actual, name)
+        ]
         if self.cpuset and self.cpuset != actual.cpuset:
             differing.append("cpuset")
         return tuple(differing)
@@ -88,7 +92,7 @@ class Hold(Protocol):
 
     @property
     def law(self) -> str:
-        """"kernel" where the kernel enforces the quota, "soft" where a duty cycle does."""
+        """The word "kernel" where the kernel enforces the quota, "soft" where a duty cycle does."""
 
     def counters(self) -> Counters:
         """One bracketed read."""
