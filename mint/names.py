@@ -41,3 +41,8 @@ def checked_name(text: str, where: str) -> str:
     if not is_name(text):
         raise InputError(where, f"{text!r} is not a name", NAME_RULE)
     return text
+
+
+def scope(network: bytes) -> str:
+    """What a network's cgroups and containers are filed under on a device: 12 hex digits of its id."""
+    return network.hex()[:12]

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from mint.budget import BudgetRule
 from mint.keys import PUBLIC_KEY_SIZE
 from mint.messages.frame import MAX_DEVICES, MAX_MINERS
 from mint.names import Role
@@ -162,11 +163,21 @@ class Charter(Wire, frozen=True):
         """Votes that make a verdict: 2 f_detectors + 1."""
         return 2 * self.f_detectors + 1
 
-    def burst_ns(self, miner: Miner) -> int:
-        """CPU ns above entitlement that the slack of what limits `miner` explains."""
+    def rule(self, miner: Miner) -> BudgetRule:
+        """When the budget law calls `miner` a cheat."""
         detection = self.detection
-        ms = detection.burst_ms if miner.law == "kernel" else detection.soft_burst_ms
-        return ms * miner.entitlement.cpu_ppm  # ms * 1e6 ns/ms * ppm / 1e6
+        burst_ms = detection.burst_ms if miner.law == "kernel" else detection.soft_burst_ms
+        cpu_ppm = miner.entitlement.cpu_ppm
+        return BudgetRule(
+            entitled_ppm=cpu_ppm,
+            burst_ns=burst_ms * cpu_ppm,  # ms * 1e6 ns/ms * ppm / 1e6
+            overrun_ns=detection.overrun_ms * 1_000_000,
+            period_ns=self.period_ms * 1_000_000,
+        )
+
+    def rung(self, rung: int) -> Rung:
+        """The step of the ladder that offence number `rung` (from 1) has earned; the last one serves all beyond."""
+        return self.ladder[min(rung, len(self.ladder)) - 1]
 
 
 def replaced(charter: Charter, **changes: object) -> Charter:
