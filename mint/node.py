@@ -63,6 +63,7 @@ class Node:
         self._operator = load_public(options.keys / OPERATOR_KEY)
         self.charter = self._newest_charter()
         self.charters: dict[bytes, SealedCharter] = {self.charter.hash: self.charter}
+        self.trust = self.charter.trust()
         self.topics = self.charter.topics()
         key = SigningKey.load(options.keys / SIGNING_KEY)
         self._check_membership(role, key)
@@ -88,6 +89,7 @@ class Node:
             raise Rejected(Reason.WRONG_TIME, f"charter version {sealed.charter.version} has expired")
         write_atomic(self.options.state / CHARTER, data)
         self.charter = self.charters[sealed.hash] = sealed
+        self.trust = sealed.trust()
         while len(self.charters) > MAX_CHARTERS:
             self.charters.pop(next(iter(self.charters)))
         self.log.info("charter version %d is now in force here", sealed.charter.version)

@@ -67,6 +67,9 @@ class Ack(Wire, frozen=True):
     sequence: Nat
 
 
+Condition = Literal["fair", "convicted", "idle", "stopped", "dark"]
+
+
 class Twin(Wire, frozen=True):
     """A miner's logical object LO_k (section 4.2), for people.
 
@@ -82,4 +85,4 @@ class Twin(Wire, frozen=True):
     b: Int
     quota_ppm: Int
     entitled_ppm: Nat
-    condition: Literal["fair", "convicted", "idle", "stopped", "dark"]
+    condition: Condition

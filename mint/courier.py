@@ -1,0 +1,67 @@
+"""Carries a core's effects to the bus, and the bus's messages past the checks that all components share."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+
+from mint.bus.bus import Bus
+from mint.bus.options import BusOptions, Incoming, Subscription, Will
+from mint.effects import Post, Say
+from mint.envelope import Opened, open_envelope
+from mint.errors import Rejected
+from mint.node import CA_CERTIFICATE, TLS_CERTIFICATE, TLS_KEY, Node, wall_ms
+
+
+def bus_of(node: Node, subscriptions: Sequence[Subscription], will: Will | None = None) -> Bus:
+    """The bus of a node, not entered yet."""
+    options = node.options
+    return Bus(
+        BusOptions(
+            host=options.host,
+            port=options.port,
+            name=node.name,
+            ca=options.keys / CA_CERTIFICATE,
+            cert=options.keys / TLS_CERTIFICATE,
+            key=options.keys / TLS_KEY,
+        ),
+        will=will,
+        subscriptions=subscriptions,
+        rng=random.Random(),  # noqa: S311 (jitter of reconnection, no secret)
+        log=node.log,
+    )
+
+
+class Courier:
+    """One node's way to and from the bus."""
+
+    def __init__(self, node: Node, bus: Bus) -> None:
+        self._node, self._bus = node, bus
+
+    def send(self, effects: Iterable[Post | Say]) -> None:
+        """Sign what is to be said, and hand everything to the bus; never blocks."""
+        for effect in effects:
+            if isinstance(effect, Post):
+                self._bus.post(
+                    effect.topic, effect.data, qos=effect.qos, retain=effect.retain, expiry_s=effect.expiry_s
+                )
+            else:
+                data = self._node.signer.stream(effect.message, effect.topic, wall_ms())
+                self._bus.post(effect.topic, data, qos=effect.qos, expiry_s=effect.expiry_s)
+
+    def opened(self, incoming: Incoming, handle: Callable[[Opened, Incoming], None]) -> None:
+        """Open what came and handle it; whatever is rejected is counted by reason, and nothing stops.
+
+        An empty payload clears a retained topic and says nothing. A charter is taken here: every component
+        goes by `node.charter`, and sees that it changed.
+        """
+        if not incoming.payload:
+            return
+        node = self._node
+        try:
+            if incoming.topic == node.topics.charter():
+                node.take_charter(incoming.payload)
+            else:
+                handle(open_envelope(incoming.payload, node.trust, topic=incoming.topic), incoming)
+        except Rejected as rejected:
+            node.rejections.count(rejected, incoming.topic)

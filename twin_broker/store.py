@@ -1,0 +1,147 @@
+"""The manager's disk: the frame log and the samples it rests on, in SQLite (WAL, synced at every commit).
+
+A frame is stored before anyone is told of it, with the samples that are acknowledged because of it, in one
+transaction: after kill -9 either all of it is there or none.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from mint.errors import InputError
+from mint.messages.frame import Decision
+from mint.wire import Int, Name, Wire, decode, encode
+from twin_broker.clock import DeviceClock
+from twin_broker.core import Closed
+
+# A day at one frame a second, some 400 MiB for sixteen miners: time to export what happened, then it goes.
+KEEP_FRAMES = 86_400
+# Pruning every frame would double the writes.
+PRUNE_EVERY = 600
+# Offences remembered, so that a verdict that comes again is known: thousands of times any fleet's number.
+KEEP_DECISIONS = 100_000
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS frame (
+  number INTEGER PRIMARY KEY, hash BLOB NOT NULL, data BLOB NOT NULL, samples BLOB NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS decision (
+  id INTEGER PRIMARY KEY, miner TEXT NOT NULL, began INTEGER NOT NULL, data BLOB NOT NULL,
+  UNIQUE (miner, began)
+) STRICT;
+CREATE TABLE IF NOT EXISTS clocks (one INTEGER PRIMARY KEY CHECK (one = 1), data BLOB NOT NULL) STRICT;
+"""
+
+
+class _Clock(Wire, frozen=True):
+    device: Name
+    boot: bytes
+    device_ns: Int
+    offset_ns: Int
+    settled: bool
+
+
+class _Clocks(Wire, frozen=True):
+    clocks: tuple[_Clock, ...]
+
+
+class _Samples(Wire, frozen=True):
+    samples: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=1 << 20)]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFrame:
+    """A frame as stored: its envelope, hash, and the sample envelopes that came with it."""
+
+    number: int
+    hash: bytes
+    data: bytes
+    samples: tuple[bytes, ...]
+
+
+class FrameStore:
+    """The frame log on disk."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the database.
+
+        Raises:
+            InputError: it cannot be opened, or is damaged.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            raise InputError(
+                str(path), f"cannot be used as the frame log ({error})", "check the --state folder"
+            ) from None
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    def append(self, closed: Closed) -> None:
+        """Store a closed frame with everything that goes with it; on disk when this returns."""
+        db = self._db
+        clocks = _Clocks(tuple(_clock(name, clock) for name, clock in closed.clocks.items()))
+        with db:
+            db.execute("BEGIN")
+            db.execute(
+                "INSERT INTO frame VALUES (?, ?, ?, ?)",
+                (closed.number, closed.hash, closed.data, encode(_Samples(closed.samples))),
+            )
+            for decision in closed.decided:
+                db.execute(
+                    "INSERT OR IGNORE INTO decision (miner, began, data) VALUES (?, ?, ?)",
+                    (decision.miner, decision.began, encode(decision)),
+                )
+            db.execute("INSERT OR REPLACE INTO clocks VALUES (1, ?)", (encode(clocks),))
+            if closed.number % PRUNE_EVERY == 0:
+                db.execute("DELETE FROM frame WHERE number <= ?", (closed.number - KEEP_FRAMES,))
+                db.execute(
+                    "DELETE FROM decision WHERE id <= (SELECT max(id) FROM decision) - ?", (KEEP_DECISIONS,)
+                )
+
+    def newest(self) -> StoredFrame | None:
+        """The head of the log; None when there is none."""
+        row = self._db.execute("SELECT * FROM frame ORDER BY number DESC LIMIT 1").fetchone()
+        return None if row is None else _stored(row)
+
+    def range(self, first: int, count: int) -> list[StoredFrame]:
+        """The `count` oldest frames from number `first` on, in order."""
+        rows = self._db.execute(
+            "SELECT * FROM frame WHERE number >= ? ORDER BY number LIMIT ?", (first, count)
+        )
+        return [_stored(row) for row in rows]
+
+    def decisions(self) -> list[Decision]:
+        """Every decision remembered."""
+        return [decode(data, Decision) for (data,) in self._db.execute("SELECT data FROM decision")]
+
+    def clocks(self) -> Mapping[str, DeviceClock]:
+        """The devices' clocks as of the newest frame."""
+        row = self._db.execute("SELECT data FROM clocks").fetchone()
+        if row is None:
+            return {}
+        return {
+            clock.device: DeviceClock(clock.boot, clock.device_ns, clock.offset_ns, clock.settled)
+            for clock in decode(row[0], _Clocks).clocks
+        }
+
+
+def _clock(name: str, clock: DeviceClock) -> _Clock:
+    return _Clock(name, clock.boot, clock.device_ns, clock.offset_ns, clock.settled)
+
+
+def _stored(row: tuple[int, bytes, bytes, bytes]) -> StoredFrame:
+    number, frame_hash, data, samples = row
+    return StoredFrame(number, frame_hash, data, decode(samples, _Samples).samples)
