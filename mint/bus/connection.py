@@ -181,7 +181,7 @@ class Connection(aiomqtt.Client):
         if flags.is_disconnect_packet_from_server:
             self._end(str(reason_code))
         else:
-            self._end(self._last_error.text or "connection lost")
+            self._end(self._last_error.text or "closed by the broker")
 
     def _on_message(self, client: Paho, userdata: object, message: MQTTMessage) -> None:
         self._deliver(message)
