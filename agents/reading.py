@@ -1,0 +1,77 @@
+"""One miner's hold, or this host, read into the message's terms."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import psutil
+
+from mint.containers.model import Hold
+from mint.errors import MachineError
+from mint.messages.sample import MinerReading
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+NS_PER_S = 1_000_000_000
+NONE = -1  # "no limit", "no GPU"
+
+# GPU share in ppm of one GPU that these processes use, -1 where that is not known.
+GpuShare = Callable[[Iterable[int]], int]
+
+
+def read_miner(hold: Hold, gpu_share: GpuShare | None) -> MinerReading:
+    """Read a miner once. Every number is cut to the message's range: a kernel's oddity must not stop the agent.
+
+    Raises:
+        ContainerError: the miner is gone, or cannot be read.
+    """
+    counters = hold.counters()
+    epoch = hold.epoch
+    quota_ppm = hold.quota().ppm
+    pids = hold.pids()
+    return MinerReading(
+        miner=hold.miner,
+        epoch=natural(epoch),
+        before_ns=natural(counters.before_ns),
+        after_ns=natural(counters.after_ns),
+        usage_ns=natural(counters.usage_ns),
+        nr_periods=natural(counters.nr_periods),
+        nr_throttled=natural(counters.nr_throttled),
+        throttled_ns=natural(counters.throttled_ns),
+        memory_bytes=natural(counters.memory_bytes),
+        io_bytes=natural(counters.io_bytes),
+        gpu_ppm=gpu_share(pids) if gpu_share else NONE,
+        quota_ppm=NONE if quota_ppm is None else natural(quota_ppm),
+        running=bool(pids),
+    )
+
+
+def boot_id(file: Path = BOOT_ID) -> bytes:
+    """This uptime's id, 16 bytes.
+
+    Raises:
+        MachineError: the kernel does not tell.
+    """
+    try:
+        return uuid.UUID(file.read_text().strip()).bytes
+    except (OSError, ValueError) as error:
+        raise MachineError(
+            f"{file} cannot be read ({error})", "run the agent on Linux with /proc mounted"
+        ) from None
+
+
+def host_cpus() -> int:
+    """Processors of this host."""
+    return os.cpu_count() or 0
+
+
+def steal_ns() -> int:
+    """Time that the hypervisor took from this host since boot, over all its CPUs."""
+    return natural(round(psutil.cpu_times().steal * NS_PER_S))
+
+
+def natural(value: int) -> int:
+    """`value` cut to 0 .. 2^63 - 1, as the wire has it."""
+    return min(max(value, 0), 2**63 - 1)

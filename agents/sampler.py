@@ -1,0 +1,119 @@
+"""Finds the miners of this device and reads them all: once a period, one `Sample`.
+
+Cgroup files take some ten microseconds a miner and are read on the event loop; what only Docker's API shows
+comes from docker_watch.py. A miner that cannot be read is left out, counted and mentioned; cumulative counters
+make the next reading whole again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from pathlib import Path
+
+from agents.docker_watch import DockerWatch
+from agents.reading import GpuShare, boot_id, host_cpus, read_miner, steal_ns
+from mint.bus.quiet import Quiet
+from mint.containers.cgroup_v1 import HoldV1
+from mint.containers.cgroup_v2 import HoldV2
+from mint.containers.duty import DutyHold
+from mint.containers.find import find_files
+from mint.containers.hierarchy import CGROUP_ROOT
+from mint.containers.model import Hold
+from mint.errors import ContainerError
+from mint.messages.sample import MAX_MINERS_PER_DEVICE, MinerReading, Sample, State
+
+KINDS = {HoldV1: "cgroup v1", HoldV2: "cgroup v2", DutyHold: "duty cycle"}
+DOCKER_API = "Docker's API"
+
+
+class Sampler:
+    """The miners of one scope on this device.
+
+    `failures` counts, by miner, how often one could not be read.
+    """
+
+    def __init__(
+        self,
+        scope: str,
+        *,
+        log: logging.Logger,
+        cgroup_root: Path = CGROUP_ROOT,
+        duty_dir: Path | None = None,
+        gpu_share: GpuShare | None = None,
+        docker: DockerWatch | None = None,
+    ) -> None:
+        self.failures: Counter[str] = Counter()
+        self._scope, self._cgroup_root, self._duty_dir = scope, cgroup_root, duty_dir
+        self._gpu_share, self._docker = gpu_share, docker
+        self._log, self._quiet = log, Quiet(log)
+        self._boot, self._cpus = boot_id(), host_cpus()
+        self._files: dict[str, Hold] = {}
+        self._holds: dict[str, Hold] = {}
+        self._by_api: frozenset[str] = frozenset()
+        self.miners: tuple[str, ...] = ()
+
+    def discover(self) -> None:
+        """Look which miners there are now; where looking fails, those known stay."""
+        try:
+            files = find_files(
+                self._scope, cgroup_root=self._cgroup_root, duty_dir=self._duty_dir, known=self._files
+            )
+        except OSError as error:  # a folder that went away while it was listed
+            self._quiet.warning("discover", f"miners cannot be listed: {error}")
+            return
+        for miner, hold in self._files.items():
+            if files.get(miner) is not hold:
+                hold.close()
+        self._files = files
+        self._holds = {**(self._docker.by_files() if self._docker else {}), **files}
+        by_api = self._docker.by_api() if self._docker else frozenset()
+        self._by_api = by_api - self._holds.keys()
+        miners = tuple(sorted(self._holds.keys() | self._by_api))
+        if len(miners) > MAX_MINERS_PER_DEVICE:
+            self._quiet.warning(
+                "too many", f"{len(miners)} miners, of which the first {MAX_MINERS_PER_DEVICE} are sampled"
+            )
+            miners = miners[:MAX_MINERS_PER_DEVICE]
+        if miners != self.miners:
+            self._log.info("miners on this device: %s", ", ".join(miners) or "none")
+            self._forget_gone(miners)
+        self.miners = miners
+
+    def sample(self) -> Sample:
+        """Read every miner once, in the order of their names."""
+        by_api = self._docker.take() if self._docker else {}
+        readings = (
+            by_api.get(miner) if miner in self._by_api else self._read(miner, self._holds[miner])
+            for miner in self.miners
+        )
+        miners = tuple(reading for reading in readings if reading is not None)
+        return Sample(boot=self._boot, cpus=self._cpus, steal_ns=steal_ns(), miners=miners)
+
+    def state(self) -> State:
+        """What a birth says: the miners, and how they are read."""
+        kinds = {
+            KINDS.get(type(self._holds[m]), DOCKER_API) if m in self._holds else DOCKER_API
+            for m in self.miners
+        }
+        return State(alive=True, runtime=", ".join(sorted(kinds)), miners=self.miners)
+
+    def close(self) -> None:
+        """Let go of all files and of Docker."""
+        for hold in self._holds.values():
+            hold.close()
+        if self._docker:
+            self._docker.stop()
+
+    def _read(self, miner: str, hold: Hold) -> MinerReading | None:
+        try:
+            return read_miner(hold, self._gpu_share)
+        except ContainerError as error:
+            self.failures[miner] += 1
+            self._quiet.warning(miner, f"left out of the sample: {error}")
+            return None
+
+    def _forget_gone(self, miners: tuple[str, ...]) -> None:
+        """Keep the counts of those that are here only: miners may come and go for years."""
+        for miner in self.failures.keys() - set(miners):
+            del self.failures[miner]
