@@ -11,14 +11,15 @@ from dataclasses import dataclass
 
 from agents.ring import RESEND_PERIODS, Ring
 from mint.charter.seal import SealedCharter
-from mint.envelope import Envelope, ReplayGuard, Signer, Stream, open_envelope
+from mint.effects import Post
+from mint.envelope import Envelope, Opened, ReplayGuard, Signer, Stream
 from mint.errors import Reason, Rejected
 from mint.messages.sample import Ack, Sample, State
 from mint.names import Role
 from mint.wire import decode
 
 # Samples older than this say nothing that later ones do not; a full queue at the broker would drop the newest.
-SAMPLE_EXPIRY_S = 60.0
+SAMPLE_EXPIRY_S = 60
 NS_PER_MS = 1_000_000
 
 
@@ -28,16 +29,6 @@ class Now:
 
     monotonic_ns: int
     wall_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Post:
-    """A message to send; `expiry_s` None: valid until replaced."""
-
-    topic: str
-    payload: bytes
-    retain: bool
-    expiry_s: float | None
 
 
 class Core:
@@ -54,7 +45,6 @@ class Core:
         self.ack_topic = topics.ack(self.device)
         self._state, self._told = state, state
         self._guard = ReplayGuard(charter.charter.clock_tolerance_ms)
-        self._trust = charter.trust()
         self.ring = Ring(_resend_ns(charter))
 
     def take_charter(self, charter: SealedCharter) -> None:
@@ -62,7 +52,7 @@ class Core:
         guard = ReplayGuard(charter.charter.clock_tolerance_ms)
         for manager in charter.charter.nodes_of(Role.MANAGER):
             guard.resume(manager.name, self.ack_topic, *self._guard.place(manager.name, self.ack_topic))
-        self._guard, self._trust = guard, charter.trust()
+        self._guard = guard
         self.ring.resend_ns = _resend_ns(charter)
 
     def death(self, now: Now) -> Post:
@@ -85,13 +75,12 @@ class Core:
         births = [self._birth(now)] if state != self._told else []
         return [*births, *(self._sample_post(older) for older in again), self._sample_post(data)]
 
-    def acknowledged(self, data: bytes, topic: str, now: Now) -> int:
-        """Take an acknowledgement; how many samples left the ring.
+    def acknowledged(self, opened: Opened, now: Now) -> int:
+        """Take an acknowledgement whose envelope is valid; how many samples left the ring.
 
         Raises:
-            Rejected: not the manager's, not for us, replayed, or of samples that we never sent.
+            Rejected: not for us, replayed, or of samples that we never sent.
         """
-        opened = open_envelope(data, self._trust, topic=topic, expect="ack")
         body, ack = opened.body, opened.message
         if not isinstance(body, Stream) or not isinstance(ack, Ack):  # the kind's table says so
             raise Rejected(Reason.WRONG_KIND, "not an ack")
@@ -113,10 +102,10 @@ class Core:
 
     def _state_post(self, state: State, now: Now) -> Post:
         data = self._signer.stream(state, self.state_topic, now.wall_ms)
-        return Post(self.state_topic, data, retain=True, expiry_s=None)
+        return Post(self.state_topic, data, retain=True)
 
     def _sample_post(self, data: bytes) -> Post:
-        return Post(self.sample_topic, data, retain=False, expiry_s=SAMPLE_EXPIRY_S)
+        return Post(self.sample_topic, data, expiry_s=SAMPLE_EXPIRY_S)
 
 
 def _place(data: bytes) -> tuple[int, int]:

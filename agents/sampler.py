@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 from agents.docker_watch import DockerWatch
@@ -47,14 +48,15 @@ class Sampler:
         self._scope, self._cgroup_root, self._duty_dir = scope, cgroup_root, duty_dir
         self._gpu_share, self._docker = gpu_share, docker
         self._log, self._quiet = log, Quiet(log)
-        self._boot, self._cpus = boot_id(), host_cpus()
+        self._boot, self._cpus, self._steal_ns = boot_id(), host_cpus(), 0
         self._files: dict[str, Hold] = {}
         self._holds: dict[str, Hold] = {}
         self._by_api: frozenset[str] = frozenset()
+        self._last: dict[str, MinerReading] = {}
         self.miners: tuple[str, ...] = ()
 
-    def discover(self) -> None:
-        """Look which miners there are now; where looking fails, those known stay."""
+    def discover(self, expected: Collection[str]) -> None:
+        """Look which of the `expected` miners are here now; where looking fails, those known stay."""
         try:
             files = find_files(
                 self._scope, cgroup_root=self._cgroup_root, duty_dir=self._duty_dir, known=self._files
@@ -69,12 +71,11 @@ class Sampler:
         self._holds = {**(self._docker.by_files() if self._docker else {}), **files}
         by_api = self._docker.by_api() if self._docker else frozenset()
         self._by_api = by_api - self._holds.keys()
-        miners = tuple(sorted(self._holds.keys() | self._by_api))
-        if len(miners) > MAX_MINERS_PER_DEVICE:
-            self._quiet.warning(
-                "too many", f"{len(miners)} miners, of which the first {MAX_MINERS_PER_DEVICE} are sampled"
-            )
-            miners = miners[:MAX_MINERS_PER_DEVICE]
+        found = self._holds.keys() | self._by_api
+        # One reading that the charter does not know would have the manager reject the whole sample.
+        if strangers := sorted(found - set(expected)):
+            self._quiet.warning("strangers", f"not this device's in the charter: {', '.join(strangers)}")
+        miners = tuple(sorted(found & set(expected)))[:MAX_MINERS_PER_DEVICE]
         if miners != self.miners:
             self._log.info("miners on this device: %s", ", ".join(miners) or "none")
             self._forget_gone(miners)
@@ -83,19 +84,19 @@ class Sampler:
     def sample(self) -> Sample:
         """Read every miner once, in the order of their names."""
         by_api = self._docker.take() if self._docker else {}
-        readings = (
-            by_api.get(miner) if miner in self._by_api else self._read(miner, self._holds[miner])
-            for miner in self.miners
-        )
-        miners = tuple(reading for reading in readings if reading is not None)
-        return Sample(boot=self._boot, cpus=self._cpus, steal_ns=steal_ns(), miners=miners)
+        readings = []
+        for miner in self.miners:
+            hold = self._holds.get(miner)
+            reading = self._read(miner, hold) if hold else by_api.get(miner)
+            if reading is not None and self._follows(reading):
+                self._last[miner] = reading
+                readings.append(reading)
+        self._steal_ns = max(self._steal_ns, steal_ns())
+        return Sample(boot=self._boot, cpus=self._cpus, steal_ns=self._steal_ns, miners=tuple(readings))
 
     def state(self) -> State:
         """What a birth says: the miners, and how they are read."""
-        kinds = {
-            KINDS.get(type(self._holds[m]), DOCKER_API) if m in self._holds else DOCKER_API
-            for m in self.miners
-        }
+        kinds = {KINDS.get(type(self._holds.get(miner)), DOCKER_API) for miner in self.miners}
         return State(alive=True, runtime=", ".join(sorted(kinds)), miners=self.miners)
 
     def close(self) -> None:
@@ -113,7 +114,24 @@ class Sampler:
             self._quiet.warning(miner, f"left out of the sample: {error}")
             return None
 
+    def _follows(self, new: MinerReading) -> bool:
+        """Whether `new` can come after the last reading sent; if not, the manager would reject the whole sample.
+
+        A limiter that was held up shows the same reading twice; anything else is a kernel's oddity.
+        """
+        old = self._last.get(new.miner)
+        if old is None:
+            return True
+        if new.before_ns < old.after_ns:
+            return False
+        if new.epoch == old.epoch and new.usage_ns < old.usage_ns:
+            self.failures[new.miner] += 1
+            self._quiet.warning(new.miner, f"left out of the sample: use of {new.miner} runs backwards")
+            return False
+        return True
+
     def _forget_gone(self, miners: tuple[str, ...]) -> None:
-        """Keep the counts of those that are here only: miners may come and go for years."""
-        for miner in self.failures.keys() - set(miners):
-            del self.failures[miner]
+        """Keep what is known of those that are here only: miners may come and go for years."""
+        for kept in (self.failures, self._last):
+            for miner in kept.keys() - set(miners):
+                del kept[miner]

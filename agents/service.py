@@ -7,28 +7,26 @@ schedule. A broken broker, a full disk or a vanished container is said, and noth
 from __future__ import annotations
 
 import asyncio
-import random
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
-from agents.core import Core, Now, Post
+from agents.core import Core, Now
 from agents.docker_watch import DockerWatch
 from agents.sampler import Sampler
 from agents.schedule import next_tick
-from mint.bus import Bus, BusOptions, Quiet, Subscription, Will
+from mint.bus import Quiet, Subscription, Will
+from mint.charter.seal import SealedCharter
 from mint.containers.hierarchy import CGROUP_ROOT
-from mint.errors import Rejected
+from mint.courier import Courier, bus_of
+from mint.envelope import Opened
 from mint.names import scope
-from mint.node import CA_CERTIFICATE, TLS_CERTIFICATE, TLS_KEY, Node, wall_ms
+from mint.node import Node, wall_ms
 
 NS_PER_MS, NS_PER_S, MS_PER_S = 1_000_000, 1_000_000_000, 1_000
 # New miners appear in the next sample but five; listing folders costs as much as a few samples.
 DISCOVER_NS = 5 * NS_PER_S
 # A broker's restart takes a second or two: only who is away for longer is told dead.
 WILL_DELAY_S = 5
-# Acknowledgements are cumulative and the charter is retained: nothing is worth queueing while we are away.
-SESSION_EXPIRY_S = 60
 # Each acknowledgement replaces the one before.
 MAX_WAITING = 16
 
@@ -64,7 +62,6 @@ async def run(
         where, log=node.log, cgroup_root=cgroup_root, duty_dir=duty_dir, gpu_share=gpu_share, docker=watch
     )
     try:
-        sampler.discover()
         await _Agent(node, sampler, watch).run(stop)
     finally:
         sampler.close()
@@ -72,96 +69,79 @@ async def run(
 
 class _Agent:
     def __init__(self, node: Node, sampler: Sampler, watch: DockerWatch | None) -> None:
-        self.node, self.sampler, self.watch = node, sampler, watch
-        self.quiet = Quiet(node.log)
-        self.core = Core(node.signer, node.charter, sampler.state())
-        death = self.core.death(_now())
-        self.bus = Bus(
-            bus_options(node),
-            will=Will(death.topic, death.payload, retain=True, delay_s=WILL_DELAY_S),
-            subscriptions=(
+        self._node, self._sampler, self._watch = node, sampler, watch
+        self._charter = node.charter
+        self._quiet = Quiet(node.log)
+        self._discover()
+        self._core = Core(node.signer, node.charter, sampler.state())
+        # Signed before the first birth, so that it is as old as this run: a hint for people, never evidence.
+        death = self._core.death(_now())
+        self._bus = bus_of(
+            node,
+            [
                 Subscription(node.topics.charter(), limit=MAX_WAITING),
-                Subscription(self.core.ack_topic, limit=MAX_WAITING),
-            ),
-            rng=random.Random(),  # noqa: S311 - spreads reconnections, hides nothing
-            log=node.log,
+                Subscription(self._core.ack_topic, limit=MAX_WAITING),
+            ],
+            Will(death.topic, death.data, retain=death.retain, delay_s=WILL_DELAY_S),
         )
-        self.bus.on_connect(lambda _resumed: self._post(self.core.connected(_now())))
+        self._courier = Courier(node, self._bus)
+        self._bus.on_connect(lambda _resumed: self._courier.send(self._core.connected(_now())))
 
     async def run(self, stop: asyncio.Event) -> None:
-        async with self.bus, asyncio.TaskGroup() as group:
-            listening = group.create_task(self._listen(), name="agent listens")
+        async with self._bus, asyncio.TaskGroup() as tasks:
+            listening = tasks.create_task(self._listen(), name="agent listens")
             try:
                 await self._sample_until(stop)
             finally:
                 listening.cancel()
-            if self.bus.connected.is_set():
-                self._post([self.core.death(_now())])  # leaving the bus waits for it
+            if self._bus.connected.is_set():
+                self._courier.send([self._core.death(_now())])  # leaving the bus waits for it
 
     async def _sample_until(self, stop: asyncio.Event) -> None:
         start_ns = discovered_ns = time.monotonic_ns()
         while True:
-            period_ns = self.node.charter.charter.period_ms * NS_PER_MS
+            period_ns = self._charter.charter.period_ms * NS_PER_MS
             tick_ns = next_tick(start_ns, period_ns, time.monotonic_ns())
             if await _set_before(stop, tick_ns):
                 return
             if time.monotonic_ns() - discovered_ns >= DISCOVER_NS:
                 discovered_ns = time.monotonic_ns()
-                self.sampler.discover()
+                self._discover()
             self._sample_once()
 
+    def _discover(self) -> None:
+        mine = self._charter.charter.miners_on(self._node.name)
+        self._sampler.discover({miner.name for miner in mine})
+
     def _sample_once(self) -> None:
-        dropped = self.core.ring.dropped
-        sample, state = self.sampler.sample(), self.sampler.state()
-        self._post(self.core.sampled(sample, state, _now(), connected=self.bus.connected.is_set()))
-        if self.core.ring.dropped > dropped:
-            self.quiet.warning(
-                "dropped",
-                f"no acknowledgement for the last {len(self.core.ring)} samples; older ones are dropped",
+        ring, connected = self._core.ring, self._bus.connected.is_set()
+        dropped = ring.dropped
+        sample, state = self._sampler.sample(), self._sampler.state()
+        self._courier.send(self._core.sampled(sample, state, _now(), connected=connected))
+        if ring.dropped > dropped:
+            why = "" if connected else " (there is no broker)"
+            self._quiet.warning(
+                "dropped", f"the manager has stored none of the last {len(ring)} samples{why}; older ones go"
             )
 
     async def _listen(self) -> None:
-        async for message in self.bus.messages():
-            if not message.payload:
-                continue  # somebody cleared a retained topic
+        async for message in self._bus.messages():
             try:
-                if message.topic == self.core.ack_topic:
-                    self.core.acknowledged(message.payload, message.topic, _now())
-                else:
-                    self._take_charter(message.payload)
-            except Rejected as rejected:
-                self.node.rejections.count(rejected, message.topic)
+                self._courier.opened(message, lambda opened, _: self._acknowledged(opened))
+            except OSError as error:  # a full disk: the charter comes again with the next connection
+                self._quiet.warning("charter", f"a new charter cannot be kept ({error}); the old one stays")
+            if self._node.charter is not self._charter:
+                self._take_charter(self._node.charter)
 
-    def _take_charter(self, data: bytes) -> None:
-        try:
-            charter = self.node.take_charter(data)
-        except OSError as error:
-            self.quiet.warning(
-                "charter", f"a new charter cannot be kept ({error}); going on with the old one"
-            )
-            return
-        if charter is not None:
-            self.core.take_charter(charter)
-            if self.watch is not None:
-                self.watch.period_s = charter.charter.period_ms / MS_PER_S
+    def _acknowledged(self, opened: Opened) -> None:
+        self._core.acknowledged(opened, _now())
 
-    def _post(self, posts: Iterable[Post]) -> None:
-        for post in posts:
-            self.bus.post(post.topic, post.payload, retain=post.retain, expiry_s=post.expiry_s)
-
-
-def bus_options(node: Node) -> BusOptions:
-    """How an agent reaches its broker."""
-    options = node.options
-    return BusOptions(
-        options.host,
-        options.port,
-        node.name,
-        options.keys / CA_CERTIFICATE,
-        options.keys / TLS_CERTIFICATE,
-        options.keys / TLS_KEY,
-        session_expiry_s=SESSION_EXPIRY_S,
-    )
+    def _take_charter(self, charter: SealedCharter) -> None:
+        self._charter = charter
+        self._core.take_charter(charter)
+        if self._watch is not None:
+            self._watch.period_s = charter.charter.period_ms / MS_PER_S
+        self._discover()
 
 
 def _now() -> Now:
