@@ -29,7 +29,9 @@ class Runtime(Protocol):
         """What the miners run: "sha256:" and the hash of the image or of the program."""
 
     def start(self, miner: str, quota: Quota) -> None:
-        """Run `miner` under `quota`; nothing happens if it runs already (then its quota is left as it is).
+        """Run `miner`, under `quota` the first time; nothing happens if it runs already.
+
+        A miner that ran before keeps the quota that its hold has: it may be serving a penalty.
 
         Raises:
             MachineError: it cannot be started here.

@@ -91,7 +91,7 @@ class DutyHold:
     def counters(self) -> Counters:
         """The limiter's last reading, bracketed by the limiter's own times of it."""
         usage = self._usage()
-        if time.monotonic_ns() - usage.after_ns > STALE_NS:
+        if abs(time.monotonic_ns() - usage.after_ns) > STALE_NS:  # below zero: from before a reboot
             raise ContainerError(
                 f"{self.folder / USAGE} of miner {self.miner} is old: its limiter no longer runs"
             )

@@ -1,0 +1,90 @@
+"""Which runtime this machine can have: the best that works, and aloud why the better ones do not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from agents.pow import build
+from agents.pow.runtime import CGROUP, DOCKER, DUTY, Runtime
+from agents.pow.runtime_cgroup import CgroupRuntime
+from agents.pow.runtime_duty import DutyRuntime
+from mint.containers import hierarchy
+from mint.containers.find import docker_client
+from mint.containers.hierarchy import CGROUP_ROOT, Hierarchy
+from mint.containers.model import Quota
+from mint.errors import InputError, MachineError
+from mint.names import checked_name
+
+IN_ORDER = (DOCKER, CGROUP, DUTY)
+# Docker starts some six containers a second, however many more than this ask at once.
+THREADS = 8
+
+
+def choose(scope: str, state_dir: Path, wanted: str | None, say: Callable[[str], None]) -> Runtime:
+    """The runtime for the miners of `scope`; compiled programs and duty folders go below `state_dir`.
+
+    `wanted` (one of "docker", "cgroup", "duty") leaves no choice. What was chosen and why is said by `say`.
+
+    Raises:
+        InputError: `scope` or `wanted` is none.
+        MachineError: the wanted one cannot work here.
+    """
+    checked_name(scope, "scope")
+    if wanted is not None and wanted not in IN_ORDER:
+        raise InputError("--runtime", f"{wanted!r} is not a runtime", f"use one of {', '.join(IN_ORDER)}")
+    for name in IN_ORDER if wanted is None else (wanted,):
+        try:
+            runtime = _make(name, scope, state_dir, say)
+        except MachineError as error:
+            if wanted is not None:
+                raise
+            say(f"runtime: not {name}, for {error}")
+        else:
+            say(f"runtime: {name}, {_MEANS[name]}")
+            return runtime
+    raise MachineError("no runtime works here", "the lines above say what each of them lacks")
+
+
+def start_all(runtime: Runtime, quotas: Mapping[str, Quota]) -> None:
+    """Start many miners side by side.
+
+    Raises:
+        MachineError: one could not be started (the others may run).
+    """
+    with ThreadPoolExecutor(THREADS) as threads:
+        list(threads.map(runtime.start, quotas.keys(), quotas.values()))
+
+
+_MEANS = {
+    DOCKER: "containers whose parent cgroups the kernel limits",
+    CGROUP: "processes in cgroups that the kernel limits",
+    DUTY: "processes that are stopped and continued (a soft limit: no kernel enforces it)",
+}
+
+
+def _make(name: str, scope: str, state_dir: Path, say: Callable[[str], None]) -> Runtime:
+    cache = state_dir / "program"
+    if name == DUTY:
+        return DutyRuntime(state_dir / "duty" / scope, build.native_or_reference(cache, say))
+    here = hierarchy.detect()
+    if not hierarchy.writable(here):
+        wrong = "there is no cpu controller" if here.cpu is None else f"{here.cpu} cannot be written"
+        raise MachineError(f"{wrong} below {CGROUP_ROOT}", "run as root on a machine whose kernel has one")
+    if name == CGROUP:
+        return CgroupRuntime(scope, here, build.native_or_reference(cache, say))
+    return _docker(scope, here, cache)
+
+
+def _docker(scope: str, here: Hierarchy, cache: Path) -> Runtime:
+    client = docker_client()
+    try:
+        if not client.api.base_url.startswith("http+docker://"):
+            raise MachineError(f"the Docker engine is elsewhere ({client.api.base_url})", "unset DOCKER_HOST")
+        from agents.pow.runtime_docker import DockerRuntime  # noqa: PLC0415 - the docker package, see find.py
+
+        return DockerRuntime(scope, here, client, build.build(cache))
+    except BaseException:
+        client.close()
+        raise

@@ -1,0 +1,248 @@
+"""Hold processes to a share of CPU without any right: stop and continue them (SIGSTOP, SIGCONT).
+
+    python -m agents.pow.duty_limiter DUTY_DIR --parent PID -- MINER-PROGRAM ...
+
+One limiter serves all miners of a scope: for each folder in DUTY_DIR that has a file `run` it keeps one
+process (`PROGRAM --miner <name>`), and reads and writes the other files there as `mint/containers/duty.py`
+says. It looks at files once a period, so whoever wants something of it writes a file. It ends when its
+parent ends, and all processes with it (the kernel sees to that even when it is killed).
+
+Use is read from each process's CPU clock: nanoseconds, all threads, without waiting for a timer tick. What a
+process took beyond its share before it was stopped is a debt that it waits off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+
+from mint.containers.duty import FROZEN, QUOTA, Usage, parse_quota, read_usage, write_usage
+from mint.containers.model import DEFAULT_PERIOD_US, MIN_QUOTA_US, Quota
+from mint.names import is_name
+
+RUN = "run"
+NS_PER_US = 1000
+# Looked at no more often than this: a look costs some 30 us, and an overrun is paid back anyway.
+LEAST_WAIT_NS = 500_000
+# A process that ends at once (a broken program) is started again this often, not in a busy loop.
+RESTART_AFTER_NS = 1_000_000_000
+# Memory and I/O change slowly and cost two more files to read: every tenth period.
+SLOW_EVERY = 10
+# Below others, so that the limiter comes to its turn when there is more work than processors.
+MINER_NICENESS = 10
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(slots=True)
+class Bucket:
+    """What a process may use: filled once a period, never above one period's quota.
+
+    Below zero is debt, to be paid before anything else.
+    """
+
+    credit_ns: int = 0
+
+    def fill(self, periods: int, quota_ns: int) -> None:
+        """So many periods have begun."""
+        self.credit_ns = min(self.credit_ns + periods * quota_ns, quota_ns)
+
+    def spend(self, used_ns: int) -> None:
+        """It has used so much."""
+        self.credit_ns -= used_ns
+
+
+class Limited:
+    """One miner: its folder, its process, its bucket."""
+
+    def __init__(self, folder: Path, program: list[str], now: int, phase_ns: int) -> None:
+        self.folder = folder
+        self._program = program
+        self._process: subprocess.Popen[bytes] | None = None
+        self._clock_seen = 0
+        self._bucket = Bucket()
+        self._quota = Quota(MIN_QUOTA_US)
+        self._stopped_at = 0  # 0: not stopped
+        self._period_begin = now - phase_ns  # phases spread the miners' work over the period
+        self._not_before = 0
+        first = Usage(secrets.randbits(62) + 1, 0, now, now, 0, 0, 0, 0, 0, 0)
+        self._usage = replace(read_usage(folder) or first, pid=0, memory_bytes=0)
+        self._io_before = self._usage.io_bytes  # of earlier processes
+        self._read_quota()
+
+    def step(self, now: int) -> int:
+        """Do what is due; returns when to be called again (monotonic nanoseconds)."""
+        self._supervise(now)
+        self._read_clock()
+        period_ns = self._quota.period_us * NS_PER_US
+        periods = (now - self._period_begin) // period_ns
+        if periods > 0:
+            self._period_begin += periods * period_ns
+            self._begin_period(periods)
+            period_ns = self._quota.period_us * NS_PER_US
+        end = self._period_begin + period_ns
+        if self._process is None:
+            return end
+        if (self._bucket.credit_ns > 0 or self._quota.quota_us is None) and not self._frozen():
+            self._go_on(now)
+            unlimited = self._quota.quota_us is None
+            return end if unlimited else min(end, now + max(self._bucket.credit_ns, LEAST_WAIT_NS))
+        self._stop(now)
+        return end
+
+    def end(self) -> None:
+        """Kill the process and keep what it used."""
+        if self._process is not None:
+            self._process.kill()  # a stopped process dies of it too
+            self._read_clock()
+            self._process.wait()
+            self._process = None
+        self._usage = replace(self._usage, pid=0, memory_bytes=0)
+        if self.folder.is_dir():
+            write_usage(self.folder, self._usage)
+
+    def _supervise(self, now: int) -> None:
+        if self._process is not None and self._process.poll() is not None:
+            self._process, self._not_before = None, now + RESTART_AFTER_NS
+            self._usage = replace(self._usage, pid=0, memory_bytes=0)
+        if self._process is None and now >= self._not_before:
+            argv = [*self._program, "--miner", self.folder.name, "--parent", str(os.getpid())]
+            nothing = subprocess.DEVNULL
+            self._process = subprocess.Popen(argv, stdin=nothing, stdout=nothing, stderr=nothing)
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, MINER_NICENESS)
+            self._clock_seen, self._stopped_at, self._io_before = 0, 0, self._usage.io_bytes
+            self._usage = replace(self._usage, pid=self._process.pid)
+
+    def _read_clock(self) -> None:
+        before = time.monotonic_ns()
+        used = self._clock_seen
+        if self._process is not None:
+            with contextlib.suppress(OSError):  # it has just ended: what it used since the last look is lost
+                used = time.clock_gettime_ns(cpu_clock(self._process.pid))
+        after = time.monotonic_ns()
+        spent = used - self._clock_seen
+        self._clock_seen = used
+        self._bucket.spend(spent)
+        self._usage = replace(
+            self._usage, before_ns=before, after_ns=after, usage_ns=self._usage.usage_ns + spent
+        )
+
+    def _begin_period(self, periods: int) -> None:
+        self._read_quota()
+        if self._quota.quota_us is not None:
+            self._bucket.fill(periods, self._quota.quota_us * NS_PER_US)
+        else:
+            self._bucket.credit_ns = 0
+        number = self._usage.nr_periods + periods
+        self._usage = replace(self._usage, nr_periods=number)
+        if number % SLOW_EVERY < periods and self._process is not None:
+            memory, read_written = memory_and_io(self._process.pid)
+            self._usage = replace(
+                self._usage,
+                memory_bytes=memory,
+                io_bytes=max(self._usage.io_bytes, self._io_before + read_written),
+            )
+        write_usage(self.folder, self._usage)
+
+    def _read_quota(self) -> None:
+        # What cannot be read as a quota leaves the last one in force.
+        with contextlib.suppress(OSError, ValueError):
+            self._quota = parse_quota((self.folder / QUOTA).read_text())
+
+    def _frozen(self) -> bool:
+        return (self.folder / FROZEN).exists()
+
+    def _stop(self, now: int) -> None:
+        if not self._stopped_at and self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+            self._stopped_at = now
+            self._usage = replace(self._usage, nr_throttled=self._usage.nr_throttled + 1)
+
+    def _go_on(self, now: int) -> None:
+        if self._stopped_at and self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            stopped = now - self._stopped_at
+            self._usage = replace(self._usage, throttled_ns=self._usage.throttled_ns + stopped)
+            self._stopped_at = 0
+
+
+def cpu_clock(pid: int) -> int:
+    """The clock id of a process's CPU time, all threads (what clock_getcpuclockid(3) gives)."""
+    return (~pid << 3) | 2
+
+
+def memory_and_io(pid: int) -> tuple[int, int]:
+    """A process's resident memory, and what it has read and written on disks, in bytes; zeros where it is gone."""
+    try:
+        memory = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES
+        lines = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
+    except (OSError, ValueError):
+        return 0, 0
+    return memory, int(lines.get("read_bytes", 0)) + int(lines.get("write_bytes", 0))
+
+
+def serve(duty_dir: Path, program: list[str], parent: int) -> None:
+    """Keep all miners of a folder to their shares until the parent ends or SIGTERM comes."""
+    asked_to_end: list[int] = []
+
+    def end(number: int, _: FrameType | None) -> None:
+        asked_to_end.append(number)
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    miners: dict[str, Limited] = {}
+    due: dict[str, int] = {}
+    look_at = 0
+    try:
+        while not asked_to_end and os.getppid() == parent:
+            now = time.monotonic_ns()
+            if now >= look_at:
+                look_at = now + DEFAULT_PERIOD_US * NS_PER_US
+                _look(duty_dir, program, miners, due, now)
+            for name, when in due.items():
+                if when <= now:
+                    due[name] = miners[name].step(time.monotonic_ns())
+            wait_ns = min([look_at, *due.values()]) - time.monotonic_ns()
+            if wait_ns > 0:
+                time.sleep(wait_ns / 1e9)
+    finally:
+        for limited in miners.values():
+            limited.end()
+
+
+def _look(
+    duty_dir: Path, program: list[str], miners: dict[str, Limited], due: dict[str, int], now: int
+) -> None:
+    """Take up the folders that have a `run` file, drop those that have none any more."""
+    wanted = {f.name for f in duty_dir.iterdir() if is_name(f.name) and (f / RUN).exists()}
+    for name in miners.keys() - wanted:
+        miners.pop(name).end()
+        del due[name]
+    for name in sorted(wanted - miners.keys()):
+        # Multiples of the golden ratio spread any number of phases evenly.
+        phase = len(miners) * 618 % 1000 * DEFAULT_PERIOD_US * NS_PER_US // 1000
+        miners[name] = Limited(duty_dir / name, program, now, phase)
+        due[name] = now
+
+
+def main() -> None:
+    """Read the arguments and serve."""
+    parser = argparse.ArgumentParser(
+        description="holds miners to their shares by stopping and continuing them"
+    )
+    parser.add_argument("duty_dir", type=Path, metavar="DUTY_DIR")
+    parser.add_argument("--parent", type=int, required=True, metavar="PID")
+    parser.add_argument("program", nargs="+", metavar="PROGRAM")
+    options = parser.parse_args()
+    serve(options.duty_dir, options.program, options.parent)
+
+
+if __name__ == "__main__":
+    main()
