@@ -25,11 +25,13 @@ Times are the device's CLOCK_MONOTONIC; readings of two boots or epochs may not 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from mint.errors import Reason, Rejected
 
+# Readings a bucket keeps: an excess is kept from the first of them over the second to the third.
+MEMORY = 3
 # One CPU in ppm, and so also one ns of CPU time in micro-ns.
 PPM = 1_000_000
 # The kernel's slack whatever the quota: CFS hands quota to each CPU in slices of 5 ms and notices their end at
@@ -63,9 +65,9 @@ def net_excess(first: Reading, last: Reading, entitled_ppm: int, overrun_ns: int
 class Bucket:
     """One miner's level, in O(1) a reading.
 
-    `level` is the newest level in micro-ns and `level_before` the one before; `step` is the excess from the
-    last reading to the newest. `since` is the tag (frame number) of the reading that the worst window begins
-    at, the latest one where several are as bad: where the offence began, if it is one.
+    `level` is the newest level in micro-ns. `since` is the tag (frame number) of the reading that the worst
+    window begins at, the latest one where several are as bad: where the offence began, if it is one.
+    `levels` and `readings` are the newest MEMORY of each, newest first: what the rule looks back at.
 
     `reset()` forgets the past. It is due when entitlement changes, when the device boots or the counter's
     epoch changes, and when a penalty has ended, so that what was paid for is not counted again and a new
@@ -75,13 +77,12 @@ class Bucket:
     __slots__ = (
         "_capped",
         "_excused",
-        "_last",
         "entitled_ppm",
         "level",
-        "level_before",
+        "levels",
         "overrun_ns",
+        "readings",
         "since",
-        "step",
     )
 
     def __init__(self, entitled_ppm: int, overrun_ns: int) -> None:
@@ -91,12 +92,18 @@ class Bucket:
     def reset(self, entitled_ppm: int) -> None:
         """Forget every reading; the next one is the first, under this entitlement."""
         self.entitled_ppm = entitled_ppm
-        self.level = self.level_before = self.step = 0
+        self.level = 0
         self.since = -1
-        self._last: Reading | None = None
+        self.levels: tuple[int, ...] = ()
+        self.readings: tuple[Reading, ...] = ()
         # Running minima of use less entitlement, without and with steal taken off, each with its tag.
         self._capped = (0, -1)
         self._excused = (0, -1)
+
+    @property
+    def origins(self) -> tuple[int, int]:
+        """Tags of the readings that the worst window may begin at: what has to be kept as evidence."""
+        return self._capped[1], self._excused[1]
 
     def push(self, reading: Reading, tag: int) -> int:
         """Take in the next reading and return the level.
@@ -104,47 +111,53 @@ class Bucket:
         Rejected (impossible) when time or a counter runs backwards; the state is then as before.
         """
         before, after, usage, steal = reading
-        last = self._last
-        if before > after or (
-            last is not None and (before < last.after_ns or usage < last.usage_ns or steal < last.steal_ns)
-        ):
-            raise Rejected(Reason.IMPOSSIBLE, f"reading {reading} cannot follow {last}")
         start = usage * PPM - self.entitled_ppm * before
-        if last is None or start <= self._capped[0]:
-            self._capped = (start, tag)
-        if last is None or start - steal * PPM <= self._excused[0]:
-            self._excused = (start - steal * PPM, tag)
-        end = usage * PPM - self.entitled_ppm * after
-        capped = end - self._capped[0] - self.overrun_ns * PPM
-        excused = end - steal * PPM - self._excused[0]
-        level, self.since = (excused, self._excused[1]) if excused >= capped else (capped, self._capped[1])
-        self.step = 0 if last is None else excess(last, reading, self.entitled_ppm)
-        self.level_before, self.level = self.level, level
-        self._last = reading
-        return level
+        start_excused = start - steal * PPM
+        last = self.readings[0] if self.readings else None
+        if before > after:
+            raise Rejected(Reason.IMPOSSIBLE, f"{reading} ends before it begins")
+        if last is None:
+            self._capped, self._excused = (start, tag), (start_excused, tag)
+        elif before < last[1] or usage < last[2] or steal < last[3]:
+            raise Rejected(Reason.IMPOSSIBLE, f"{reading} cannot follow {last}")
+        else:
+            if start <= self._capped[0]:
+                self._capped = (start, tag)
+            if start_excused <= self._excused[0]:
+                self._excused = (start_excused, tag)
+        width = self.entitled_ppm * (after - before)
+        capped = start - width - self._capped[0] - self.overrun_ns * PPM
+        excused = start_excused - width - self._excused[0]
+        if excused >= capped:
+            self.level, self.since = excused, self._excused[1]
+        else:
+            self.level, self.since = capped, self._capped[1]
+        self.levels = (self.level, *self.levels[: MEMORY - 1])
+        self.readings = (reading, *self.readings[: MEMORY - 1])
+        return self.level
 
     def state(self) -> list[int]:
         """Everything, as plain integers."""
-        last = self._last or ()
         return [
             self.entitled_ppm,
             self.overrun_ns,
             self.since,
-            self.level,
-            self.level_before,
-            self.step,
             *self._capped,
             *self._excused,
-            *last,
+            *self.levels,
+            *(number for reading in self.readings for number in reading),
         ]
 
     @classmethod
     def restore(cls, state: Sequence[int]) -> Bucket:
         """The bucket that `state()` came from."""
         bucket = cls(state[0], state[1])
-        bucket.since, bucket.level, bucket.level_before, bucket.step = state[2:6]
-        bucket._capped, bucket._excused = (state[6], state[7]), (state[8], state[9])
-        bucket._last = Reading(*state[10:]) if len(state) > 10 else None
+        bucket.since = state[2]
+        bucket._capped, bucket._excused = (state[3], state[4]), (state[5], state[6])
+        count = (len(state) - 7) // 5  # a level and the four numbers of a reading
+        bucket.levels = tuple(state[7 : 7 + count])
+        bucket.level = bucket.levels[0] if count else 0
+        bucket.readings = tuple(Reading(*state[at : at + 4]) for at in range(7 + count, len(state), 4))
         return bucket
 
 
@@ -153,19 +166,23 @@ class BudgetRule:
     """When an excess is a cheat's rather than the kernel's own.
 
     `burst_ns`: CPU time that the kernel's slack explains (at least SLACK_NS); `overrun_ns`: CPU time that
-    steal may excuse; `period_ns`: the sampling period.
+    steal may excuse; `period_ns`: the sampling period. `burst`, `hard`: the two levels that decide, in micro-ns.
 
     Honest excess has two sources. Where in its period the quota is spent moves the counter by a period's
     quota; the burst covers that. And a virtual CPU that was taken away charges all of its absence in one
     lump: the container is then throttled until the debt is collected, and until then cannot be charged again.
-    So an honest level above the burst falls in the very next period, and a cheat's does not. Therefore
+    So an honest level above the burst falls in the very next period, and a cheat's is **kept**: above the
+    burst at the reading before and now, without use having stayed behind entitlement in between by a quarter
+    of a period (collecting takes nearly all of one). What convicts is
 
-    - **persistent**: the level was above the burst at the reading before and is now, and in between use did
-      not stay behind entitlement by a quarter of a period (collecting takes nearly all of one), or
-    - **hard**: the level is higher than any lump.
+    - a level kept once, where no new lump can have come instead: the level is above the burst by more than a
+      period of entitlement, for which collecting the last one left no time, or there was no steal; or
+    - a level kept twice; or
+    - a level above `hard`, which no lump reaches.
 
-    To escape the first, a cheat has to give back as the kernel's debts are given back; the level counts every
-    second since the worst beginning, so what it keeps in the end is below `hard` for good.
+    To escape all that, a cheat has to give back as the kernel's debts are given back; the level counts every
+    nanosecond since the worst beginning, so all that it ever keeps is at most `hard`, what steal may excuse,
+    and the width of the brackets.
     """
 
     entitled_ppm: int
@@ -173,22 +190,33 @@ class BudgetRule:
     overrun_ns: int
     period_ns: int = 1_000_000_000
 
-    @property
-    def burst(self) -> int:
-        """The burst in micro-ns."""
-        return max(self.burst_ns, SLACK_NS) * PPM
+    burst: int = field(init=False)
+    hard: int = field(init=False)
 
-    @property
-    def hard(self) -> int:
-        """The level in micro-ns that convicts at once."""
-        return self.burst + max(HARD_PERIODS * self.entitled_ppm * self.period_ns, HARD_NS * PPM)
+    def __post_init__(self) -> None:
+        burst = max(self.burst_ns, SLACK_NS) * PPM
+        object.__setattr__(self, "burst", burst)
+        lump = max(HARD_PERIODS * self.entitled_ppm * self.period_ns, HARD_NS * PPM)
+        object.__setattr__(self, "hard", burst + lump)
 
     def convicts(self, bucket: Bucket) -> bool:
         """Whether what the bucket has seen up to its newest reading convicts."""
+        if bucket.level <= self.burst:
+            return False
         if bucket.level > self.hard:
             return True
-        collecting = -self.entitled_ppm * self.period_ns // 4
-        return min(bucket.level, bucket.level_before) > self.burst and bucket.step >= collecting
+        if not self._kept(bucket, 1):
+            return False
+        stolen = bucket.readings[0].steal_ns - bucket.readings[-1].steal_ns
+        period = self.entitled_ppm * self.period_ns
+        return stolen == 0 or bucket.level > self.burst + period or self._kept(bucket, 2)
+
+    def _kept(self, bucket: Bucket, back: int) -> bool:
+        """Whether the level was above the burst `back` readings ago and was not collected at the next one."""
+        if len(bucket.levels) <= back or bucket.levels[back] <= self.burst:
+            return False
+        step = excess(bucket.readings[back], bucket.readings[back - 1], self.entitled_ppm)
+        return step >= -self.entitled_ppm * self.period_ns // 4
 
     def proves(self, first: Reading, last: Reading) -> bool:
         """Whether two readings alone show net excess above the burst, as those of a conviction always do.

@@ -78,7 +78,8 @@ class TwinManager:
         self.number, self.head = 0, NO_HASH
         self.twins: dict[str, MinerTwin] = {}
         self._devices: dict[str, _Device] = {}
-        self._fresh: set[str] = set()
+        # Miners in the newest sample of each device since the last frame.
+        self._fresh: dict[str, frozenset[str]] = {}
         self._decided: dict[tuple[str, int], Decision] = {}
         self._decisions: deque[Decision] = deque()
         self._receipts: deque[bytes] = deque()
@@ -156,7 +157,7 @@ class TwinManager:
             self.twins[reading.miner] = (
                 twin.next(reading, sample.boot) if twin else MinerTwin(reading, sample.boot)
             )
-            self._fresh.add(reading.miner)
+        self._fresh[body.sender] = frozenset(reading.miner for reading in readings)
         return None
 
     def verdict(self, verdict_hash: bytes, proven: Proven) -> None:
@@ -199,7 +200,8 @@ class TwinManager:
         decisions = tuple(self._decisions.popleft() for _ in range(min(len(self._decisions), MAX_DECISIONS)))
         receipts = tuple(self._receipts.popleft() for _ in range(min(len(self._receipts), MAX_DECISIONS)))
         for name, twin in self.twins.items():
-            self.twins[name] = twin if name in self._fresh else twin.silent()
+            seen = name in self._fresh.get(self._miners[name].device, ())
+            self.twins[name] = twin if seen else twin.silent()
         frame = Frame(
             fog=charter.fog,
             number=self.number + 1,

@@ -1,0 +1,88 @@
+"""The samples that an accusation may need: which one a frame rests on, and its bytes while they are at hand.
+
+An offence begins at the reading that its worst window begins at, and that may be long ago; so the shelf keeps
+the references that some account still points at (`pinned`) and of the others those of the last `RECENT` frames.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from mint.merkle import leaf_hash
+from mint.messages.frame import DeviceEntry
+from mint.messages.judgement import SampleRef
+
+# A Proof-of-Behavior window of the longest d has its begin in an account's memory, not here; this much is for
+# samples that come before their frame and evidence that is asked for a little later.
+RECENT = 64
+# Envelopes per device that are waiting for the frame that names them: a ring's worth.
+WAITING_PER_DEVICE = 64
+
+
+class Shelf:
+    """References by device and frame number, envelopes by leaf hash."""
+
+    def __init__(self) -> None:
+        self._refs: dict[tuple[str, int], SampleRef] = {}
+        self._frame_of: dict[bytes, int] = {}
+        self._held: dict[bytes, bytes] = {}
+        self._waiting: dict[str, OrderedDict[bytes, bytes]] = {}
+
+    def sample(self, device: str, data: bytes) -> None:
+        """A sample envelope of `device` came by; it is kept until the frame that rests on it has come, or longer."""
+        leaf = leaf_hash(data)
+        if leaf in self._frame_of:
+            self._held[leaf] = data
+            return
+        waiting = self._waiting.setdefault(device, OrderedDict())
+        waiting[leaf] = data
+        while len(waiting) > WAITING_PER_DEVICE:
+            waiting.popitem(last=False)
+
+    def frame(self, number: int, devices: Iterable[DeviceEntry]) -> None:
+        """Frame `number` rests on these."""
+        for entry in devices:
+            if not entry.leaf:
+                continue
+            self._refs[entry.device, number] = SampleRef(
+                entry.device, entry.session, entry.sequence, entry.leaf
+            )
+            self._frame_of[entry.leaf] = number
+            waiting = self._waiting.get(entry.device, OrderedDict())
+            if entry.leaf in waiting:
+                self._held[entry.leaf] = waiting[entry.leaf]
+                while waiting and waiting.popitem(last=False)[0] != entry.leaf:
+                    pass  # samples before it rest in no frame
+
+    def ref(self, device: str, number: int) -> SampleRef | None:
+        """The sample of `device` that frame `number` rests on; None when not kept."""
+        return self._refs.get((device, number))
+
+    def envelope(self, leaf: bytes) -> bytes | None:
+        """The envelope with this leaf hash; None when it is not at hand."""
+        return self._held.get(leaf)
+
+    def frame_of(self, leaf: bytes) -> int | None:
+        """The number of the frame that rests on the sample with this leaf hash; None when not kept."""
+        return self._frame_of.get(leaf)
+
+    def prune(self, head: int, pinned: set[tuple[str, int]]) -> None:
+        """Forget what is neither recent nor pinned (device, frame number)."""
+        self._refs = {key: ref for key, ref in self._refs.items() if key[1] > head - RECENT or key in pinned}
+        self._frame_of = {ref.leaf: number for (_, number), ref in self._refs.items()}
+        self._held = {leaf: data for leaf, data in self._held.items() if leaf in self._frame_of}
+
+    def state(self) -> list[list[object]]:
+        """The references, as plain data."""
+        return [
+            [device, number, ref.session, ref.sequence, ref.leaf.hex()]
+            for (device, number), ref in self._refs.items()
+        ]
+
+    def restore(self, state: Iterable[tuple[str, int, int, int, str]]) -> None:
+        """Take the references of `state()`; envelopes have to be asked for."""
+        for device, number, session, sequence, leaf in state:
+            ref = SampleRef(device, session, sequence, bytes.fromhex(leaf))
+            self._refs[device, number] = ref
+            self._frame_of[ref.leaf] = number
