@@ -19,7 +19,6 @@ import ssl
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -61,8 +60,8 @@ class Bus:
     """An MQTT client for the life of a process; `async with` runs it.
 
     `connected` is set while subscribed and able to send. `counters` counts by (what, which): ("received", filter),
-    ("shed", filter), ("unwanted", ""), ("published", ""), ("refused", MQTT's reason), ("dropped", why),
-    ("connections", "").
+    ("shed", filter), ("unwanted", ""), ("published", ""), ("refused", MQTT's reason), ("dropped", why), and tries to
+    connect by ("connections", "") and ("failed", "").
 
     Raises (on entering):
         InputError: a certificate file is missing or wrong.
@@ -166,8 +165,7 @@ class Bus:
         finally:
             if self._task is not None:
                 self._task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await self._task
+                await asyncio.wait([self._task])
             for message in self._outbox.empty():
                 self._give_up(message, "left")
             self._inbox.close()
@@ -178,29 +176,34 @@ class Bus:
         return client_context(self.options.ca, self.options.cert, self.options.key)
 
     async def _run(self) -> None:
-        loop, attempt = asyncio.get_running_loop(), 0
-        while True:
+        attempt = 0
+        while not self._leaving:
             try:
-                connection = await self._open()
+                if await self._once():
+                    attempt = 0
             except (BusError, InputError) as error:
+                self.counters["failed", ""] += 1
                 self._quiet.warning("connect", f"{self.options.name}: {error}; trying again")
             except Exception:  # whatever it is, a component that stops listening for ever is worse
                 self._log.exception(
-                    "%s: connecting failed in a way it should not; trying again", self.options.name
-                )
-            else:
-                since = loop.time()
-                reason = await self._serve(connection)
-                if self._leaving:
-                    return
-                if loop.time() - since >= STABLE_S:
-                    attempt = 0
-                    self._quiet.forget("connect")
-                self._quiet.warning(
-                    "lost", f"{self.options.name}: connection lost ({reason}); connecting again"
+                    "%s: the bus failed in a way it should not; trying again", self.options.name
                 )
             await asyncio.sleep(backoff_s(attempt, self._rng))
             attempt += 1
+
+    async def _once(self) -> bool:
+        """One connection, from dialling to its end; whether it was a good one."""
+        connection = await self._open()
+        self._quiet.forget("connect")
+        since = time.monotonic()
+        reason = await self._serve(connection)
+        good = time.monotonic() - since >= STABLE_S
+        if not self._leaving:
+            advice = "connecting again"
+            if not good:  # Mosquitto 2.0.11 ends a session that was taken over without a word
+                advice += "; does another process use the same certificate?"
+            self._quiet.warning("lost", f"{self.options.name}: connection lost ({reason}); {advice}")
+        return good
 
     async def _open(self) -> Connection:
         options = self.options

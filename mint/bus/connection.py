@@ -74,6 +74,7 @@ class Connection(aiomqtt.Client):
         self._writable = writable
         self.closed: asyncio.Future[str] = self._loop.create_future()
         self._disconnected.add_done_callback(self._broken)
+        self._refusal = ""
         self.resumed = False
         self.window = WINDOW
         self.max_packet_size = 2**28 - 1  # MQTT 5, 2.1.4
@@ -139,9 +140,12 @@ class Connection(aiomqtt.Client):
         await asyncio.wait([answer, self.closed], timeout=ANSWER_S, return_when=asyncio.FIRST_COMPLETED)
         if answer.done():
             return
-        if self.closed.done():
-            raise BusError(f"the broker at {self._hostname}:{self._port} refused us", self.closed.result())
-        raise BusError(f"the broker at {self._hostname}:{self._port} did not answer {to} in {ANSWER_S:.0f} s")
+        broker = f"the broker at {self._hostname}:{self._port}"
+        if not self.closed.done():
+            raise BusError(f"{broker} did not answer {to} in {ANSWER_S:g} s")
+        # In TLS 1.3 the server judges a client's certificate after the handshake, and may just hang up.
+        why = self._refusal or f"is its certificate of this network? {self.closed.result()}"
+        raise BusError(f"{broker} refused {self._options.name}", why)
 
     def _end(self, reason: str) -> None:
         if not self.closed.done():
@@ -163,7 +167,8 @@ class Connection(aiomqtt.Client):
         properties: Properties | None = None,
     ) -> None:
         if reason_code.is_failure:
-            self._end(str(reason_code))
+            self._refusal = str(reason_code)
+            self._end(self._refusal)
         elif not self._connected.done():
             self.resumed = flags.session_present
             self.window = min(WINDOW, getattr(properties, "ReceiveMaximum", WINDOW))
