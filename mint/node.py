@@ -21,7 +21,7 @@ from mint.rejections import Rejections
 
 # Files in a node's `--keys` folder, as `mint init` writes them.
 SIGNING_KEY, OPERATOR_KEY = "node.key", "operator.pub"
-TLS_KEY, TLS_CERTIFICATE, CA_CERTIFICATE = "tls.key", "tls.crt", "ca.crt"
+TLS_KEY, TLS_CERTIFICATE, CA_CERTIFICATE = "tls.key", "tls.pem", "ca.pem"
 
 # Files in its `--state` folder.
 SESSION, CHARTER = "session", "charter.signed"
