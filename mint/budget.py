@@ -24,6 +24,7 @@ Times are the device's CLOCK_MONOTONIC; readings of two boots or epochs may not 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -94,8 +95,8 @@ class Bucket:
         self.entitled_ppm = entitled_ppm
         self.level = 0
         self.since = -1
-        self.levels: tuple[int, ...] = ()
-        self.readings: tuple[Reading, ...] = ()
+        self.levels: deque[int] = deque(maxlen=MEMORY)
+        self.readings: deque[Reading] = deque(maxlen=MEMORY)
         # Running minima of use less entitlement, without and with steal taken off, each with its tag.
         self._capped = (0, -1)
         self._excused = (0, -1)
@@ -132,9 +133,21 @@ class Bucket:
             self.level, self.since = excused, self._excused[1]
         else:
             self.level, self.since = capped, self._capped[1]
-        self.levels = (self.level, *self.levels[: MEMORY - 1])
-        self.readings = (reading, *self.readings[: MEMORY - 1])
+        self.levels.appendleft(self.level)
+        self.readings.appendleft(reading)
         return self.level
+
+    def recreate(self) -> None:
+        """The counter began again at zero after the newest reading: go on without forgetting the level.
+
+        A cgroup that is made anew would otherwise be a way to wipe it.
+        """
+        if self.readings:
+            gone = self.readings[0].usage_ns
+            self._capped = (self._capped[0] - gone * PPM, self._capped[1])
+            self._excused = (self._excused[0] - gone * PPM, self._excused[1])
+            older = [reading._replace(usage_ns=reading.usage_ns - gone) for reading in self.readings]
+            self.readings.extend(older)
 
     def state(self) -> list[int]:
         """Everything, as plain integers."""
@@ -155,9 +168,9 @@ class Bucket:
         bucket.since = state[2]
         bucket._capped, bucket._excused = (state[3], state[4]), (state[5], state[6])
         count = (len(state) - 7) // 5  # a level and the four numbers of a reading
-        bucket.levels = tuple(state[7 : 7 + count])
+        bucket.levels.extend(state[7 : 7 + count])
         bucket.level = bucket.levels[0] if count else 0
-        bucket.readings = tuple(Reading(*state[at : at + 4]) for at in range(7 + count, len(state), 4))
+        bucket.readings.extend(Reading(*state[at : at + 4]) for at in range(7 + count, len(state), 4))
         return bucket
 
 
