@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agents.reading import GpuShare, read_miner
+from agents.reading import read_miner
 from mint.bus.quiet import Quiet
 from mint.containers.cgroup_v1 import HoldV1
 from mint.containers.cgroup_v2 import HoldV2
@@ -33,11 +33,9 @@ LIST_AGAIN_S = 5.0
 class DockerWatch:
     """Finds the containers of `scope` and reads those whose cgroup files are out of reach once a `period_s`."""
 
-    def __init__(
-        self, scope: str, cgroup_root: Path, period_s: float, gpu_share: GpuShare | None, log: logging.Logger
-    ) -> None:
+    def __init__(self, scope: str, cgroup_root: Path, period_s: float, log: logging.Logger) -> None:
         self.period_s = period_s
-        self._scope, self._cgroup_root, self._gpu_share = scope, cgroup_root, gpu_share
+        self._scope, self._cgroup_root = scope, cgroup_root
         self._quiet = Quiet(log)
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -104,7 +102,7 @@ class DockerWatch:
         failed = False
         for miner, hold in self._by_api.items():
             try:
-                reading = read_miner(hold, self._gpu_share)
+                reading, _ = read_miner(hold)
             except ContainerError as error:
                 failed = True
                 self._quiet.warning(miner, f"left out of the sample: {error}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import psutil
@@ -17,12 +16,11 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 NS_PER_S = 1_000_000_000
 NONE = -1  # "no limit", "no GPU"
 
-# GPU share in ppm of one GPU that these processes use, -1 where that is not known.
-GpuShare = Callable[[Iterable[int]], int]
 
+def read_miner(hold: Hold) -> tuple[MinerReading, tuple[int, ...]]:
+    """Read a miner once, GPU aside; the reading and the miner's processes.
 
-def read_miner(hold: Hold, gpu_share: GpuShare | None) -> MinerReading:
-    """Read a miner once. Every number is cut to the message's range: a kernel's oddity must not stop the agent.
+    Every number is cut to the message's range: a kernel's oddity must not stop the agent.
 
     Raises:
         ContainerError: the miner is gone, or cannot be read.
@@ -31,7 +29,7 @@ def read_miner(hold: Hold, gpu_share: GpuShare | None) -> MinerReading:
     epoch = hold.epoch
     quota_ppm = hold.quota().ppm
     pids = hold.pids()
-    return MinerReading(
+    reading = MinerReading(
         miner=hold.miner,
         epoch=natural(epoch),
         before_ns=natural(counters.before_ns),
@@ -42,10 +40,11 @@ def read_miner(hold: Hold, gpu_share: GpuShare | None) -> MinerReading:
         throttled_ns=natural(counters.throttled_ns),
         memory_bytes=natural(counters.memory_bytes),
         io_bytes=natural(counters.io_bytes),
-        gpu_ppm=gpu_share(pids) if gpu_share else NONE,
+        gpu_ppm=NONE,
         quota_ppm=NONE if quota_ppm is None else natural(quota_ppm),
         running=bool(pids),
     )
+    return reading, pids
 
 
 def boot_id(file: Path = BOOT_ID) -> bytes:

@@ -1,8 +1,8 @@
 """Finds the miners of this device and reads them all: once a period, one `Sample`.
 
 Cgroup files take some ten microseconds a miner and are read on the event loop; what only Docker's API shows
-comes from docker_watch.py. A miner that cannot be read is left out, counted and mentioned; cumulative counters
-make the next reading whole again.
+comes from docker_watch.py. A miner that cannot be read is left out, counted and mentioned; cumulative
+counters make the next reading whole again.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from agents.docker_watch import DockerWatch
-from agents.reading import GpuShare, boot_id, host_cpus, read_miner, steal_ns
+from agents.gpu import GpuReader
+from agents.reading import boot_id, host_cpus, read_miner, steal_ns
 from mint.bus.quiet import Quiet
 from mint.containers.cgroup_v1 import HoldV1
 from mint.containers.cgroup_v2 import HoldV2
@@ -41,12 +44,12 @@ class Sampler:
         log: logging.Logger,
         cgroup_root: Path = CGROUP_ROOT,
         duty_dir: Path | None = None,
-        gpu_share: GpuShare | None = None,
+        gpu: GpuReader | None = None,
         docker: DockerWatch | None = None,
     ) -> None:
         self.failures: Counter[str] = Counter()
         self._scope, self._cgroup_root, self._duty_dir = scope, cgroup_root, duty_dir
-        self._gpu_share, self._docker = gpu_share, docker
+        self._gpu, self._docker = gpu, docker
         self._log, self._quiet = log, Quiet(log)
         self._boot, self._cpus, self._steal_ns = boot_id(), host_cpus(), 0
         self._files: dict[str, Hold] = {}
@@ -84,13 +87,19 @@ class Sampler:
     def sample(self) -> Sample:
         """Read every miner once, in the order of their names."""
         by_api = self._docker.take() if self._docker else {}
-        readings = []
+        readings: list[MinerReading] = []
+        processes: dict[str, tuple[int, ...]] = {}
         for miner in self.miners:
             hold = self._holds.get(miner)
-            reading = self._read(miner, hold) if hold else by_api.get(miner)
+            reading, pids = self._read(miner, hold) if hold else (by_api.get(miner), ())
             if reading is not None and self._follows(reading):
                 self._last[miner] = reading
                 readings.append(reading)
+                if pids:
+                    processes[miner] = pids
+        if self._gpu is not None:
+            shares = self._gpu(processes)
+            readings = [replace(r, gpu_ppm=max(0, shares.get(r.miner, 0))) for r in readings]
         self._steal_ns = max(self._steal_ns, steal_ns())
         return Sample(boot=self._boot, cpus=self._cpus, steal_ns=self._steal_ns, miners=tuple(readings))
 
@@ -106,13 +115,13 @@ class Sampler:
         if self._docker:
             self._docker.stop()
 
-    def _read(self, miner: str, hold: Hold) -> MinerReading | None:
+    def _read(self, miner: str, hold: Hold) -> tuple[MinerReading | None, tuple[int, ...]]:
         try:
-            return read_miner(hold, self._gpu_share)
+            return read_miner(hold)
         except ContainerError as error:
             self.failures[miner] += 1
             self._quiet.warning(miner, f"left out of the sample: {error}")
-            return None
+            return None, ()
 
     def _follows(self, new: MinerReading) -> bool:
         """Whether `new` can come after the last reading sent; if not, the manager would reject the whole sample.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from agents.core import Core, Now
 from agents.docker_watch import DockerWatch
+from agents.gpu import gpu_reader
 from agents.sampler import Sampler
 from agents.schedule import next_tick
 from mint.bus import Quiet, Subscription, Will
@@ -54,12 +55,9 @@ async def run(
     """
     charter = node.charter.charter
     where = scope(charter.network)
-    gpu_share = None
-    watch = None
-    if docker:
-        watch = DockerWatch(where, cgroup_root, charter.period_ms / MS_PER_S, gpu_share, node.log)
+    watch = DockerWatch(where, cgroup_root, charter.period_ms / MS_PER_S, node.log) if docker else None
     sampler = Sampler(
-        where, log=node.log, cgroup_root=cgroup_root, duty_dir=duty_dir, gpu_share=gpu_share, docker=watch
+        where, log=node.log, cgroup_root=cgroup_root, duty_dir=duty_dir, gpu=gpu_reader(), docker=watch
     )
     try:
         await _Agent(node, sampler, watch).run(stop)
