@@ -79,3 +79,4 @@ class SsaParameters:
 
 
 PAPER = SsaParameters()
+CALIBRATED = SsaParameters(threshold=25.0, mu_floor=1.0)
