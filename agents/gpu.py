@@ -9,6 +9,7 @@ a stated false rate.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from types import ModuleType
 from typing import Any
 
 PPM_PER_PERCENT = 10_000
@@ -27,7 +28,7 @@ def gpu_reader() -> GpuReader | None:
 
         pynvml.nvmlInit()
         gpus = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
-    except Exception:  # noqa: BLE001 - a missing package, library, driver or GPU, each with an error of its own
+    except Exception:  # a missing package, library, driver or GPU: each has an error of its own
         return None
     if not gpus:
         return None
@@ -65,7 +66,7 @@ def mean_by_miner(samples: Iterable[tuple[int, int]], owner: Mapping[int, str]) 
     return shares
 
 
-def _samples(pynvml: Any, gpu: Any, since_us: int) -> list[Any]:
+def _samples(pynvml: ModuleType, gpu: object, since_us: int) -> list[Any]:
     try:
         return list(pynvml.nvmlDeviceGetProcessUtilization(gpu, since_us))
     except pynvml.NVMLError:  # also "not found": no process has used it since

@@ -15,8 +15,9 @@ from mint.containers.hierarchy import CGROUPFS, Hierarchy, miner_path
 from mint.containers.model import Hold, Quota
 from mint.errors import MachineError
 
-# The process enters its cgroups before it becomes the miner: not a moment of its work is outside of them.
-ENTER = 'until [ "$1" = -- ]; do echo $$ > "$1" || exit 3; shift; done; shift; exec "$@"'
+# The process enters its cgroups before it becomes the miner: not a moment of its work is outside of them. When it
+# does become it, it lets go of its standard output, which whoever started it waits for.
+ENTER = 'until [ "$1" = -- ]; do echo $$ > "$1" || exit 3; shift; done; shift; exec "$@" > /dev/null'
 END_WITHIN_S = 5.0
 
 
@@ -81,11 +82,14 @@ class CgroupRuntime:
     def _spawn(self, miner: str) -> subprocess.Popen[bytes]:
         enter = ["/bin/sh", "-c", ENTER, "sh", *cgroups.procs_files(self._here, self._scope, miner), "--"]
         argv = [*enter, *self._program.argv, "--miner", miner, "--parent", str(os.getpid())]
+        nothing = subprocess.DEVNULL
         try:
-            return subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
+            child = subprocess.Popen(argv, stdin=nothing, stdout=subprocess.PIPE, stderr=nothing)
         except OSError as error:
             raise MachineError(
-                f"the miner cannot be started ({error})", "see that /bin/sh and the miner can run"
+                f"the miner cannot be started ({error})", "see that /bin/sh can run"
             ) from error
+        if child.stdout is not None:
+            with child.stdout as until_it_mines:
+                until_it_mines.read()
+        return child

@@ -10,6 +10,8 @@ Importing this module imports the docker package: 30 MiB that only those pay who
 from __future__ import annotations
 
 import hashlib
+import os
+import socket
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -18,6 +20,7 @@ import docker
 import requests
 from docker.errors import DockerException
 from docker.models.containers import Container
+from docker.utils import parse_host
 
 from mint.containers.model import DEFAULT_PERIOD_US, Counters, Quota
 from mint.errors import ContainerError, MachineError
@@ -139,6 +142,14 @@ def connect() -> docker.DockerClient:
     Raises:
         MachineError: there is none, or it does not answer.
     """
+    mend = "see that dockerd runs and that you may use its socket"
+    host = parse_host(os.environ.get("DOCKER_HOST"))
+    if host.startswith("http+unix://"):  # the package leaves its socket open when nobody listens
+        with socket.socket(socket.AF_UNIX) as trial:
+            try:
+                trial.connect(host.removeprefix("http+unix://"))
+            except OSError as error:
+                raise MachineError(f"no Docker engine listens ({error.strerror})", mend) from error
     client = None
     try:
         client = docker.DockerClient.from_env(timeout=TIMEOUT_S)
@@ -146,6 +157,5 @@ def connect() -> docker.DockerClient:
     except DOCKER_FAILURES as error:
         if client is not None:
             client.close()
-        mend = "see that dockerd runs and that you may use its socket"
         raise MachineError(f"Docker does not answer ({error})", mend) from error
     return client
