@@ -44,7 +44,13 @@ class DockerWatch:
         self._read: dict[str, MinerReading] = {}
         self._client: DockerClient | None = None
         self._listed_at = float("-inf")
-        threading.Thread(target=self._run, name="docker watch", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="docker watch", daemon=True)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread still runs: it ends with `stop`, once the call that it is in returns."""
+        return self._thread.is_alive()
 
     def by_files(self) -> dict[str, Hold]:
         """Miners found by Docker whose cgroup files can be read here: the caller reads them."""

@@ -1,4 +1,4 @@
-"""An agent as a process of its own: `python -m tests.agents.agent_process FOLDER PORT`."""
+"""An agent as a process of its own, and nothing but it: `python -m tests.agents.agent_process FOLDER NODE PORT`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from pathlib import Path
 from agents.service import run
 from mint.names import Role
 from mint.node import Node, NodeOptions
-from tests.agents.fog import AGENT
 
 
-def main(folder: Path, port: int) -> None:
-    own = folder / AGENT
-    options = NodeOptions(folder / "charter.signed", AGENT, own, "127.0.0.1", port, own / "state")
+def main(folder: Path, name: str, port: int) -> None:
+    own = folder / name
+    options = NodeOptions(folder / "charter.signed", name, own, "127.0.0.1", port, own / "state")
     asyncio.run(run(Node(options, Role.AGENT), asyncio.Event()))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from network.broker import Program
+from network.mosquitto_program import Program
 from tests.agents.fog import MINERS, Cgroups, Fog, Manager, cgroups_of, manager_of
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +42,8 @@ from mint.node import (
     wall_ms,
 )
 from network.acl import acl
-from network.broker import Broker, Program
+from network.broker import Broker
+from network.mosquitto_program import Program
 from tests.setup.machine import absent
 
 AGENT, MANAGER, DETECTOR = "edge1", "manager", "detector1"
@@ -55,7 +56,8 @@ WAIT_S = 20.0
 class Keys:
     """Everybody's keys, and the charter that follows from them."""
 
-    def __init__(self) -> None:
+    def __init__(self, miners: Sequence[str] = MINERS) -> None:
+        self.miners = miners
         self.operator = new_key()
         self.of: dict[str, SigningKey] = {name: new_key() for name in ROLES}
         self.network = network_id(self.operator.public)
@@ -80,7 +82,7 @@ class Keys:
             nodes=tuple(Member(name, role, self.of[name].public) for name, role in ROLES.items()),
             classes=(DeviceClass("pi", 0),),
             devices=(Device(AGENT, "pi"),),
-            miners=tuple(Miner(name, AGENT, entitlement, "kernel", "enforce", "") for name in MINERS),
+            miners=tuple(Miner(name, AGENT, entitlement, "kernel", "enforce", "") for name in self.miners),
             detection=Detection("calibrated", 24, 12, 12, 24, 4, 1_281_500, 10, 17_000, 200, 600, 100, 30),
             ladder=(Rung(500_000, 0),),
             holds=(),
@@ -95,9 +97,11 @@ class Keys:
 class Fog:
     """The folders of every node, and the broker they meet at."""
 
-    def __init__(self, folder: Path, program: Program) -> None:
-        self.folder, self.keys = folder, Keys()
-        self.sealed = self.keys.charter()
+    def __init__(
+        self, folder: Path, program: Program, miners: Sequence[str] = MINERS, period_ms: int = PERIOD_MS
+    ) -> None:
+        self.folder, self.keys = folder, Keys(miners)
+        self.sealed = self.keys.charter(period_ms=period_ms)
         authority = Authority.new("test")
         (folder / "charter.signed").write_bytes(self.sealed.data)
         for name, key in self.keys.of.items():

@@ -135,7 +135,7 @@ async def test_a_session_begins_with_each_start(fog: Fog, manager: Manager, cgro
 
 
 async def test_killed_it_is_told_dead_by_its_last_will(fog: Fog, manager: Manager, cgroups: Cgroups) -> None:
-    words = ("-m", "tests.agents.agent_process", str(fog.folder), str(fog.broker.port))
+    words = ("-m", "tests.agents.agent_process", str(fog.folder), AGENT, str(fog.broker.port))
     process = await asyncio.create_subprocess_exec(sys.executable, *words, cwd=ROOT)
     try:
         await manager.until(lambda: len(manager.samples) >= 2)
