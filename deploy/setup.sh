@@ -4,7 +4,7 @@
 #   sh deploy/setup.sh python        Python 3.11 or newer that can make virtual environments
 #   sh deploy/setup.sh which-python  prints that Python's name and nothing else
 #   sh deploy/setup.sh system        Mosquitto, Docker, a C compiler; a Docker daemon that answers
-#   sh deploy/setup.sh test          the same and systemd-analyze, which checks the unit files
+#   sh deploy/setup.sh test          the same, and what checks deploy/: systemd-analyze, docker-compose
 #   sh deploy/setup.sh docker        a Docker daemon that answers, where Docker is installed or may be
 #   sh deploy/setup.sh as-root CMD   CMD as root where that needs no password, else as it is
 #
@@ -315,7 +315,10 @@ which-python) which_python || die 'Python 3.11 or newer' ;;
 system) setup_system ;;
 test)
     setup_system
-    have systemd-analyze || [ $may = no ] || install systemd || lack 'systemd-analyze; the unit files stay unchecked'
+    [ $may = yes ] || exit 0 # what follows only checks deploy/; those tests say that they are skipped
+    have systemd-analyze || install systemd || lack 'systemd-analyze; the unit files stay unchecked'
+    have docker-compose || docker compose version >/dev/null 2>&1 || install docker-compose ||
+        lack 'docker-compose; the compose file stays unchecked'
     ;;
 docker) setup_docker ;;
 as-root)
