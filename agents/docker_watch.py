@@ -13,13 +13,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agents.reading import read_miner
+from agents.reading import UNREADABLE, read_miner
 from mint.bus.quiet import Quiet
 from mint.containers.cgroup_v1 import HoldV1
 from mint.containers.cgroup_v2 import HoldV2
 from mint.containers.find import docker_client, find_docker
 from mint.containers.model import Hold
-from mint.errors import ContainerError, MachineError
+from mint.errors import MachineError
 from mint.messages.sample import MinerReading
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class DockerWatch:
         for miner, hold in self._by_api.items():
             try:
                 reading, _ = read_miner(hold)
-            except ContainerError as error:
+            except UNREADABLE as error:
                 failed = True
                 self._quiet.warning(miner, f"left out of the sample: {error}")
                 continue

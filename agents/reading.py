@@ -9,12 +9,15 @@ from pathlib import Path
 import psutil
 
 from mint.containers.model import Hold
-from mint.errors import MachineError
+from mint.errors import ContainerError, MachineError
 from mint.messages.sample import MinerReading
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 NS_PER_S = 1_000_000_000
 NONE = -1  # "no limit", "no GPU"
+
+# A duty cycle's files may be in the miner's own hands: they may hold numbers of any kind, or none.
+UNREADABLE = (ContainerError, ValueError, TypeError, OverflowError)
 
 
 def read_miner(hold: Hold) -> tuple[MinerReading, tuple[int, ...]]:
@@ -23,7 +26,7 @@ def read_miner(hold: Hold) -> tuple[MinerReading, tuple[int, ...]]:
     Every number is cut to the message's range: a kernel's oddity must not stop the agent.
 
     Raises:
-        ContainerError: the miner is gone, or cannot be read.
+        UNREADABLE: the miner is gone, or cannot be read.
     """
     counters = hold.counters()
     epoch = hold.epoch
@@ -73,4 +76,4 @@ def steal_ns() -> int:
 
 def natural(value: int) -> int:
     """`value` cut to 0 .. 2^63 - 1, as the wire has it."""
-    return min(max(value, 0), 2**63 - 1)
+    return min(max(int(value), 0), 2**63 - 1)

@@ -8,6 +8,7 @@ counters make the next reading whole again.
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
@@ -16,7 +17,7 @@ from msgspec.structs import replace
 
 from agents.docker_watch import DockerWatch
 from agents.gpu import GpuReader
-from agents.reading import boot_id, host_cpus, read_miner, steal_ns
+from agents.reading import UNREADABLE, boot_id, host_cpus, read_miner, steal_ns
 from mint.bus.quiet import Quiet
 from mint.containers.cgroup_v1 import HoldV1
 from mint.containers.cgroup_v2 import HoldV2
@@ -24,7 +25,6 @@ from mint.containers.duty import DutyHold
 from mint.containers.find import find_files
 from mint.containers.hierarchy import CGROUP_ROOT
 from mint.containers.model import Hold
-from mint.errors import ContainerError
 from mint.messages.sample import MAX_MINERS_PER_DEVICE, MinerReading, Sample, State
 
 KINDS = {HoldV1: "cgroup v1", HoldV2: "cgroup v2", DutyHold: "duty cycle"}
@@ -92,7 +92,7 @@ class Sampler:
         for miner in self.miners:
             hold = self._holds.get(miner)
             reading, pids = self._read(miner, hold) if hold else (by_api.get(miner), ())
-            if reading is not None and self._follows(reading):
+            if reading is not None and self._sendable(reading):
                 self._last[miner] = reading
                 readings.append(reading)
                 if pids:
@@ -118,26 +118,29 @@ class Sampler:
     def _read(self, miner: str, hold: Hold) -> tuple[MinerReading | None, tuple[int, ...]]:
         try:
             return read_miner(hold)
-        except ContainerError as error:
-            self.failures[miner] += 1
-            self._quiet.warning(miner, f"left out of the sample: {error}")
+        except UNREADABLE as error:
+            self._left_out(miner, str(error))
             return None, ()
 
-    def _follows(self, new: MinerReading) -> bool:
-        """Whether `new` can come after the last reading sent; if not, the manager would reject the whole sample.
+    def _sendable(self, new: MinerReading) -> bool:
+        """Whether the manager can take `new` after the last one sent: for one that cannot be, it would reject all.
 
-        A limiter that was held up shows the same reading twice; anything else is a kernel's oddity.
+        A limiter that was held up shows the same reading twice, which is no failure.
         """
         old = self._last.get(new.miner)
-        if old is None:
+        if not new.before_ns <= new.after_ns <= time.monotonic_ns():
+            self._left_out(new.miner, f"{new.miner} was read at a time that cannot be")
+        elif old is None:
             return True
-        if new.before_ns < old.after_ns:
-            return False
-        if new.epoch == old.epoch and new.usage_ns < old.usage_ns:
-            self.failures[new.miner] += 1
-            self._quiet.warning(new.miner, f"left out of the sample: use of {new.miner} runs backwards")
-            return False
-        return True
+        elif new.epoch == old.epoch and new.usage_ns < old.usage_ns:
+            self._left_out(new.miner, f"use of {new.miner} runs backwards")
+        else:
+            return new.before_ns >= old.after_ns
+        return False
+
+    def _left_out(self, miner: str, why: str) -> None:
+        self.failures[miner] += 1
+        self._quiet.warning(miner, f"left out of the sample: {why}")
 
     def _forget_gone(self, miners: tuple[str, ...]) -> None:
         """Keep what is known of those that are here only: miners may come and go for years."""

@@ -24,7 +24,7 @@ from mint.names import scope
 from mint.node import Node, wall_ms
 
 NS_PER_MS, NS_PER_S, MS_PER_S = 1_000_000, 1_000_000_000, 1_000
-# New miners appear in the next sample but five; listing folders costs as much as a few samples.
+# Listing folders costs as much as a sample; while a miner is missing it is looked for every period.
 DISCOVER_NS = 5 * NS_PER_S
 # A broker's restart takes a second or two: only who is away for longer is told dead.
 WILL_DELAY_S = 5
@@ -102,14 +102,15 @@ class _Agent:
             tick_ns = next_tick(start_ns, period_ns, time.monotonic_ns())
             if await _set_before(stop, tick_ns):
                 return
-            if time.monotonic_ns() - discovered_ns >= DISCOVER_NS:
+            if not self._complete or time.monotonic_ns() - discovered_ns >= DISCOVER_NS:
                 discovered_ns = time.monotonic_ns()
                 self._discover()
             self._sample_once()
 
     def _discover(self) -> None:
-        mine = self._charter.charter.miners_on(self._node.name)
-        self._sampler.discover({miner.name for miner in mine})
+        mine = {miner.name for miner in self._charter.charter.miners_on(self._node.name)}
+        self._sampler.discover(mine)
+        self._complete = mine == set(self._sampler.miners)
 
     def _sample_once(self) -> None:
         ring, connected = self._core.ring, self._bus.connected.is_set()

@@ -17,7 +17,7 @@ from agents.pow.image import build_image
 from agents.sampler import Sampler
 from mint.containers.find import MINER_LABEL, SCOPE_LABEL
 from mint.containers.hierarchy import CGROUP_ROOT, detect
-from mint.messages.sample import State
+from mint.messages.sample import MinerReading, State
 from tests.agents.fog import Keys
 
 LOG = logging.getLogger("test")
@@ -58,7 +58,7 @@ def test_a_container_is_found_and_read(container: Container, tmp_path: Path, rea
         assert sampler.miners == ("m1",)
         kind = f"cgroup v{detect().version}" if reach == "files" else "Docker's API"
         assert sampler.state() == State(True, kind, ("m1",))
-        readings = []
+        readings: list[MinerReading] = []
 
         def twice() -> bool:
             readings.extend(sampler.sample().miners)

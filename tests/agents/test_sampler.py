@@ -137,6 +137,39 @@ def test_a_limiter_that_was_held_up_is_read_once(scope: str, tmp_path: Path) -> 
     assert sampler.failures == {A: 1}
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epoch": "x"},
+        {"usage_ns": None},
+        {"usage_ns": 1e400},
+        {"before_ns": 2**62, "after_ns": 2**62},
+        {"before_ns": 9, "after_ns": 8},
+        {"after_ns": "soon"},
+    ],
+)
+def test_what_a_miner_writes_itself_costs_only_itself(
+    scope: str, tmp_path: Path, change: dict[str, object]
+) -> None:
+    for miner in MINERS:
+        duty(tmp_path, miner, time.monotonic_ns(), 1)
+    sampler = Sampler(scope, log=LOG, cgroup_root=tmp_path / "none", duty_dir=tmp_path)
+    sampler.discover(MINERS)
+    usage = tmp_path / A / "usage"
+    usage.write_text(json.dumps(json.loads(usage.read_text()) | change))
+    assert read(sampler).keys() == {B}
+    assert sampler.failures == {A: 1}
+
+
+def test_fractions_are_cut(scope: str, tmp_path: Path) -> None:
+    duty(tmp_path, A, time.monotonic_ns(), 1)
+    usage = tmp_path / A / "usage"
+    usage.write_text(json.dumps(json.loads(usage.read_text()) | {"usage_ns": 7.5}))
+    sampler = Sampler(scope, log=LOG, cgroup_root=tmp_path / "none", duty_dir=tmp_path)
+    sampler.discover(MINERS)
+    assert read(sampler)[A].usage_ns == 7
+
+
 def test_no_more_miners_than_a_message_holds(scope: str, tmp_path: Path) -> None:
     names = [f"m{number:03}" for number in range(MAX_MINERS_PER_DEVICE + 1)]
     for name in names:

@@ -85,6 +85,14 @@ async def test_birth_is_there_for_those_who_come_later(fog: Fog, agent: Node) ->
     assert manager.states[0].alive
 
 
+async def test_miners_that_come_and_go_are_born_anew(manager: Manager, agent: Node, cgroups: Cgroups) -> None:
+    await manager.until(lambda: len(manager.samples) >= 1)
+    cgroups.remove("miner_02")
+    await manager.until(lambda: manager.states[-1].miners == ("miner_01",))
+    cgroups.make("miner_02")
+    await manager.until(lambda: manager.states[-1].miners == MINERS)
+
+
 async def test_what_is_acknowledged_is_not_sent_again_what_is_not_is(manager: Manager, agent: Node) -> None:
     await manager.until(lambda: len(manager.samples) >= 2)
     stored = manager.samples[1]
