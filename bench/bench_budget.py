@@ -18,7 +18,7 @@ import numpy as np
 from bench.telemetry import Counters, simulate
 from mint.budget import PPM, Bucket, BudgetRule, Reading
 
-OVERRUN_NS = 40_000_000
+OVERRUN_NS = 20_000_000
 BURST_MS = 200
 CHEATS = (1.0, 0.5, 0.2, 0.1, 0.05)
 
