@@ -20,7 +20,6 @@ import docker
 import requests
 from docker.errors import DockerException
 from docker.models.containers import Container
-from docker.utils import parse_host
 
 from mint.containers.model import DEFAULT_PERIOD_US, Counters, Quota
 from mint.errors import ContainerError, MachineError
@@ -30,6 +29,7 @@ DOCKER_FAILURES = (DockerException, requests.RequestException)
 # The engine answers from memory; one that takes longer hangs. Starting many containers at once takes some
 # seconds.
 TIMEOUT_S = 30
+DEFAULT_HOST = "unix:///var/run/docker.sock"
 
 T = TypeVar("T")
 
@@ -143,11 +143,11 @@ def connect() -> docker.DockerClient:
         MachineError: there is none, or it does not answer.
     """
     mend = "see that dockerd runs and that you may use its socket"
-    host = parse_host(os.environ.get("DOCKER_HOST"))
-    if host.startswith("http+unix://"):  # the package leaves its socket open when nobody listens
+    host = os.environ.get("DOCKER_HOST") or DEFAULT_HOST
+    if host.startswith("unix://"):  # the package leaves its socket open when nobody listens
         with socket.socket(socket.AF_UNIX) as trial:
             try:
-                trial.connect(host.removeprefix("http+unix://"))
+                trial.connect(host.removeprefix("unix://"))
             except OSError as error:
                 raise MachineError(f"no Docker engine listens ({error.strerror})", mend) from error
     client = None

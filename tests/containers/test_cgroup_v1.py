@@ -73,13 +73,13 @@ def burn(here: Hierarchy) -> subprocess.Popen[bytes]:
 def test_use_is_counted_and_held_to_the_quota(here: Hierarchy, hold: HoldV1) -> None:
     burner = burn(here)
     try:
-        time.sleep(0.2)
         first = hold.counters()
-        time.sleep(1.0)
-        last = hold.counters()
-        used = (last.usage_ns - first.usage_ns) / (last.before_ns - first.before_ns)
-        assert 0.02 < used < 0.13
-        assert last.nr_throttled > first.nr_throttled
+        while (last := hold.counters()).nr_throttled < first.nr_throttled + 5:
+            time.sleep(0.05)
+        assert last.usage_ns > first.usage_ns
+        # At most what the periods gave, and a full bucket at the start; 20 % for what the kernel collects later.
+        allowed = (last.nr_periods - first.nr_periods + 1) * 10_000_000
+        assert last.usage_ns - first.usage_ns < 1.2 * allowed
         assert last.memory_limit_bytes == LIMIT_BYTES
         assert last.memory_bytes > 0
         assert hold.running()
