@@ -1,0 +1,152 @@
+"""Hands on the miners of this device: find their holds, look at them, take the steps of a plan.
+
+Miners in cgroup files or under a duty cycle take some hundred microseconds and are handled where we are. Those
+that only Docker's API reaches take up to seconds, so finding and handling them happens in threads, and a miner
+is never handled twice at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from enforcer.ledger import Count
+from enforcer.reconcile import Seen, Step, Wish
+from mint.bus.quiet import Quiet
+from mint.containers.cgroup_v1 import HoldV1
+from mint.containers.cgroup_v2 import HoldV2
+from mint.containers.duty import DutyHold
+from mint.containers.find import docker_client, find_docker, find_files
+from mint.containers.model import Hold
+from mint.errors import MachineError
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+T = TypeVar("T")
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+# Listing folders takes under a millisecond, listing containers some tens.
+FILES_EVERY_NS = 5_000_000_000
+DOCKER_EVERY_NS = 30_000_000_000
+
+
+def boot_id() -> bytes:
+    """This uptime's id, as samples carry it.
+
+    Raises:
+        MachineError: the kernel does not tell.
+    """
+    try:
+        return uuid.UUID(BOOT_ID.read_text().strip()).bytes
+    except (OSError, ValueError) as error:
+        raise MachineError(
+            f"{BOOT_ID} cannot be read ({error})", "run the enforcer on Linux with /proc mounted"
+        ) from None
+
+
+class Hands:
+    """The holds of one scope; at most one for each of the charter's miners is used."""
+
+    def __init__(
+        self, scope: str, cgroup_root: Path, duty_dir: Path | None, *, docker: bool, quiet: Quiet
+    ) -> None:
+        self._scope, self._cgroup_root, self._duty_dir, self._docker = scope, cgroup_root, duty_dir, docker
+        self._quiet = quiet
+        self._boot = boot_id()
+        self._files: dict[str, Hold] = {}
+        self._containers: dict[str, Hold] = {}
+        self._listed_ns = self._asked_ns = -DOCKER_EVERY_NS
+        self._client: DockerClient | None = None
+
+    def hold(self, miner: str) -> Hold | None:
+        """The hold on a miner, if it was found."""
+        return self._files.get(miner) or self._containers.get(miner)
+
+    def find(self, wanted: Iterable[str], *, now: bool = False) -> None:
+        """Look for holds in the files every few seconds, and at once where `now` and one is missing."""
+        missing = now and any(self.hold(miner) is None for miner in wanted)
+        if missing or time.monotonic_ns() - self._listed_ns >= FILES_EVERY_NS:
+            self._listed_ns = time.monotonic_ns()
+            found = find_files(
+                self._scope, cgroup_root=self._cgroup_root, duty_dir=self._duty_dir, known=self._files
+            )
+            for miner, hold in self._files.items():
+                if found.get(miner) is not hold:
+                    hold.close()
+            self._files = found
+
+    async def find_containers(self) -> None:
+        """Ask Docker every half minute, if it is to be asked."""
+        if not self._docker or time.monotonic_ns() - self._asked_ns < DOCKER_EVERY_NS:
+            return
+        self._asked_ns = time.monotonic_ns()
+        try:
+            if self._client is None:
+                self._client = await asyncio.to_thread(docker_client)
+            self._containers = await asyncio.to_thread(
+                find_docker, self._scope, self._client, cgroup_root=self._cgroup_root
+            )
+            self._quiet.forget("docker")
+        except MachineError as error:
+            self._quiet.warning("docker", f"containers cannot be listed: {error}")
+            self._disconnect()
+
+    async def see(self, hold: Hold, *, books: bool) -> Seen:
+        """Look at a miner, at its counter too where `books`.
+
+        Raises:
+            ContainerError: it is gone.
+        """
+        return await _on(hold, lambda: self._see(hold, books=books))
+
+    async def act(self, hold: Hold, wish: Wish, steps: Iterable[Step]) -> Seen:
+        """Take the steps, and see what came of it.
+
+        Raises:
+            ContainerError: one could not be taken; those before it were.
+        """
+        return await _on(hold, lambda: self._act(hold, wish, steps))
+
+    def close(self) -> None:
+        """Let go of everything; what was set stays set."""
+        for hold in (*self._files.values(), *self._containers.values()):
+            hold.close()
+        self._disconnect()
+
+    def _see(self, hold: Hold, *, books: bool) -> Seen:
+        quota = hold.quota()
+        if not books:
+            return Seen(hold.miner, quota)
+        counters = hold.counters()
+        count = Count(self._boot, hold.epoch, counters.before_ns, counters.usage_ns)
+        return Seen(hold.miner, quota, hold.frozen(), count)
+
+    def _act(self, hold: Hold, wish: Wish, steps: Iterable[Step]) -> Seen:
+        for step in steps:
+            match step:
+                case Step.QUOTA:
+                    hold.set_quota(wish.quota)
+                case Step.FREEZE:
+                    hold.freeze()
+                case Step.THAW:
+                    hold.thaw()
+        return self._see(hold, books=True)
+
+    def _disconnect(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+
+def is_quick(hold: Hold) -> bool:
+    """Whether handling it takes microseconds."""
+    return isinstance(hold, HoldV1 | HoldV2 | DutyHold)
+
+
+async def _on(hold: Hold, work: Callable[[], T]) -> T:
+    return work() if is_quick(hold) else await asyncio.to_thread(work)
