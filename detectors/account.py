@@ -25,6 +25,8 @@ class Account:
         self.share: float | None = None
         self.silent = 0
         self.last: tuple[bytes, int, Reading, int] | None = None
+        # The last reading before the present epoch, as if the counter had been zero then, and its frame number.
+        self._born: tuple[Reading, int] | None = None
 
     def entitle(self, rule: BudgetRule) -> None:
         """Go by another rule from now on: the level changed rightfully, so the past is forgotten."""
@@ -51,8 +53,11 @@ class Account:
         self.share = None
         if before is None or before[0] != boot:
             self.bucket.reset(self.rule.entitled_ppm)  # times of two boots do not compare
+            self._born = None
         elif before[1] != entry.epoch:
-            self._recreated(before[2], before[3])
+            # The parent cgroup was made anew: its counter began at zero after the last reading.
+            self.bucket.recreate()
+            self._born = (before[2]._replace(usage_ns=0), before[3])
         else:
             self.share = _share(before[2], reading, self.rule.entitled_ppm)
         try:
@@ -61,15 +66,21 @@ class Account:
             self.bucket.reset(self.rule.entitled_ppm)
             self.bucket.push(reading, number)
 
-    def _recreated(self, last: Reading, number: int) -> None:
-        """The parent cgroup was made anew: its counter began at zero after `last` was read.
+    def origins(self) -> tuple[int, ...]:
+        """Frames whose samples an accusation might still need."""
+        return self.bucket.origins if self._born is None else (*self.bucket.origins, self._born[1])
 
-        What the level was is kept, or recreating the cgroup would be a way to wipe it.
+    def began(self) -> int | None:
+        """The frame that the offence began at, if the level is one that two samples can prove; None otherwise.
+
+        Where the worst window began before the counter was made anew, what was used since then has to prove it.
         """
-        level = self.bucket.level
-        self.bucket.reset(self.rule.entitled_ppm)
-        self.bucket.push(last._replace(usage_ns=0), number)
-        self.bucket.level = level
+        since = self.bucket.since
+        if self._born is None or since >= self._born[1]:
+            return since
+        reading, number = self._born
+        proven = self.last is not None and self.rule.proves(reading, self.last[2])
+        return number if proven else None
 
     def state(self) -> dict[str, Any]:
         """Everything but the rule, as plain data."""
@@ -77,7 +88,8 @@ class Account:
         if self.last is not None:
             boot, epoch, reading, number = self.last
             last = [boot.hex(), epoch, list(reading), number]
-        return {"bucket": self.bucket.state(), "silent": self.silent, "last": last}
+        born = None if self._born is None else [list(self._born[0]), self._born[1]]
+        return {"bucket": self.bucket.state(), "silent": self.silent, "last": last, "born": born}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from `state()`; under another entitlement the past is forgotten."""
@@ -85,6 +97,8 @@ class Account:
         if (bucket.entitled_ppm, bucket.overrun_ns) == (self.rule.entitled_ppm, self.rule.overrun_ns):
             self.bucket = bucket
         self.silent = state["silent"]
+        if state["born"] is not None:
+            self._born = (Reading(*state["born"][0]), state["born"][1])
         if state["last"] is not None:
             boot, epoch, reading, number = state["last"]
             self.last = (bytes.fromhex(boot), epoch, Reading(*reading), number)

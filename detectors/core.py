@@ -8,7 +8,7 @@ together with every vote before that is sent.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from detectors.account import Account
 from detectors.behaviour import Round, Window
 from detectors.evidence import Shelf
 from detectors.offences import Offences
-from detectors.ssa.parameters import SsaParameters
+from detectors.ssa.parameters import CALIBRATED, PAPER, SsaParameters
 from detectors.ssa.statistics import Statistics
 from detectors.ssa.stream import SsaStream
 from mint.charter.model import Charter
@@ -140,14 +140,16 @@ class DetectorCore:
         for name, account in self._accounts.items():
             spared = account.silent or self._offences.spared(name, frame.number)
             if not spared and account.rule.convicts(account.bucket):
-                self._accuse(name, account, "budget", account.bucket.since, frame.number)
+                self._accuse(name, account, "budget", frame.number)
         for name in round_.accused if round_ else ():
             account = self._accounts[name]
             if not self._offences.spared(name, frame.number) and account.bucket.level > 0:
-                self._accuse(name, account, "pob", account.bucket.since, frame.number)
+                self._accuse(name, account, "pob", frame.number)
 
-    def _accuse(self, name: str, account: Account, evidence: Evidence, since: int, number: int) -> None:
-        device = self._miners[name].device
+    def _accuse(self, name: str, account: Account, evidence: Evidence, number: int) -> None:
+        device, since = self._miners[name].device, account.began()
+        if since is None:
+            return
         first, last = self.shelf.ref(device, since), self.shelf.ref(device, number)
         if first is not None and last is not None and since < number:
             excess_ns = account.bucket.level // 1_000_000
@@ -203,7 +205,7 @@ class DetectorCore:
         pinned: set[tuple[str, int]] = set()
         for name, account in self._accounts.items():
             device = self._miners[name].device
-            pinned.update((device, origin) for origin in account.bucket.origins)
+            pinned.update((device, origin) for origin in account.origins())
         for accusation in self._offences.standing.values():
             for ref in (accusation.first, accusation.last):
                 number = self.shelf.frame_of(ref.leaf)
@@ -239,15 +241,17 @@ class DetectorCore:
 
 
 def ssa_parameters(charter: Charter) -> SsaParameters:
-    """The charter's parameters of equations 3 to 9."""
+    """The charter's parameters of equations 3 to 9, on top of its preset's."""
     detection = charter.detection
+    preset = PAPER if detection.preset == "paper" else CALIBRATED
     threshold = detection.ssa_threshold_milli / 1000
-    return SsaParameters(
+    return replace(
+        preset,
         N=detection.N,
         L=detection.L,
         p=detection.p,
         q=detection.q,
         l=detection.eigentriples,
         t_alpha=detection.t_alpha_micro / 1e6,
-        threshold=threshold or None,
+        threshold=threshold or preset.threshold,
     )

@@ -10,18 +10,18 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import datetime
+import errno
+import itertools
 import logging
 import os
 import pwd
-import re
-import shutil
 import signal
 import socket
 import ssl
 import subprocess
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 from string import Template
 from types import TracebackType
@@ -31,13 +31,9 @@ from mint.bus.dial import dial
 from mint.certificates import CA_CERT, Authority, load_certificate
 from mint.errors import BusError, InputError, MachineError
 from mint.files import write_atomic
+from network.mosquitto_program import HOW_TO_INSTALL, Program, find_mosquitto, unprivileged_user
 
-ROOT = Path(__file__).resolve().parent.parent
-TEMPLATE = ROOT / "mosquitto" / "mosquitto.conf"
-UNPACKED = ROOT / ".tools" / "mosquitto"  # where deploy/setup.sh unpacks Debian's package without root
-# Before 2.0 there is no max_packet_size answer, and other rules for listeners and users.
-OLDEST = (2, 0)
-HOW_TO_INSTALL = "run `make setup`, or as root: apt-get install mosquitto"
+TEMPLATE = Path(__file__).resolve().parent.parent / "mosquitto" / "mosquitto.conf"
 # Loading a database of many queued messages on a Raspberry Pi takes seconds; an answer after this is none.
 START_S = 15.0
 STOP_S = 5.0
@@ -51,51 +47,6 @@ RENEW = datetime.timedelta(days=30)
 _log = logging.getLogger("mint.broker")
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)  # loaded here: nothing may be loaded between fork and exec
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """The mosquitto program: its path, the environment it needs, and its version (None: it does not say)."""
-
-    path: Path
-    environment: dict[str, str]
-    version: tuple[int, ...] | None
-
-
-def find_mosquitto(search: str | None = None, unpacked: Path = UNPACKED) -> Program:
-    """The mosquitto of this machine, or else the project's own unpacked copy.
-
-    `search`: folders to look in, as in PATH (which is the default, and Debian's /usr/sbin). An old version is said
-    aloud.
-
-    Raises:
-        MachineError: there is none, or it does not run.
-    """
-    if search is None:
-        search = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin"))
-    environment = {"PATH": search, "LANG": "C.UTF-8"}
-    if found := shutil.which("mosquitto", path=search):
-        path = Path(found)
-    else:
-        path = unpacked / "usr" / "sbin" / "mosquitto"
-        if not path.is_file():
-            raise MachineError("there is no mosquitto (MinT's MQTT broker) here", HOW_TO_INSTALL)
-        libraries = [*unpacked.glob("usr/lib/*-linux-gnu*"), *unpacked.glob("lib/*-linux-gnu*")]
-        environment["LD_LIBRARY_PATH"] = os.pathsep.join(str(folder) for folder in libraries)
-    try:
-        said = subprocess.run(
-            [path, "-h"], env=environment, capture_output=True, text=True, timeout=START_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise MachineError(f"{path} does not run ({error})", HOW_TO_INSTALL) from None
-    match = re.match(r"mosquitto version (\d+(?:\.\d+)*)", said.stdout)
-    if match is None and said.returncode not in (0, 3):  # -h ends with 3
-        raise MachineError(f"{path} does not run ({said.stderr.strip()[:200]})", HOW_TO_INSTALL)
-    version = tuple(int(part) for part in match[1].split(".")) if match else None
-    if version is None or version < OLDEST:
-        shown = ".".join(map(str, version)) if version else "of unknown version"
-        _log.warning("%s is %s; MinT is made for 2.0.11 and later, and may not work with it", path, shown)
-    return Program(path, environment, version)
 
 
 class Broker:
@@ -119,7 +70,7 @@ class Broker:
         self.folder, self.address, self.port = folder, address, port or 0
         self._authority, self._acl, self._hosts = authority, acl, tuple(hosts)
         self._program = program or find_mosquitto()
-        self._user = _unprivileged(self._program.path) if os.geteuid() == 0 else None
+        self._user = unprivileged_user(self._program.path) if os.geteuid() == 0 else None
         self._process: Process | None = None
         self._lines = _Lines(folder / "broker.log")
         self._copying: asyncio.Task[None] | None = None
@@ -137,14 +88,14 @@ class Broker:
             InputError: the folder cannot be written.
         """
         for attempt in range(PORT_TRIES):
-            port = self.port or _free_port(self.address)
-            self._prepare(port)
             try:
+                port = _claim(self.address, self.port)
+                self._prepare(port)
                 await self._launch(port)
             except _PortTakenError as error:
                 if self.port or attempt == PORT_TRIES - 1:
                     raise MachineError(
-                        f"port {port} on {self.address} is taken", "choose another or end what uses it"
+                        f"port {self.port} on {self.address} is taken", "choose another or end what uses it"
                     ) from error
             else:
                 self.port = port
@@ -171,19 +122,16 @@ class Broker:
         """Let it take over another access list; connections stay.
 
         Raises:
-            MachineError: it is not running, or does not react.
+            MachineError: it is not running, or ended.
         """
         self._acl = acl
         self._give("acl", acl.encode())
-        if self._process is None or self._process.returncode is not None:
+        process = self._process
+        if process is None or process.returncode is not None:
             raise MachineError("the broker is not running", "start it first")
-        reloaded = self._lines.expect("Reloading config")
-        self._process.send_signal(signal.SIGHUP)
-        try:
-            async with asyncio.timeout(STOP_S):
-                await reloaded
-        except TimeoutError:
-            raise MachineError("the broker does not react to SIGHUP", f"see {self._lines.path}") from None
+        process.send_signal(signal.SIGHUP)
+        # Mosquitto reloads at the end of a turn of its loop; a handshake takes it more than one.
+        await self._accepts(process, self.port)
 
     async def wait(self) -> int:
         """Return, with its exit status, when it has ended."""
@@ -276,30 +224,20 @@ class Broker:
 
     async def _accepts(self, process: Process, port: int) -> None:
         """Return when it accepts TLS as our own broker; a stranger on the port fails the handshake."""
-        context = ssl.create_default_context(cadata=self._authority.cert.decode())
-        host = self.address if self.address not in ("0.0.0.0", "::") else "localhost"  # noqa: S104 # compared, not bound
         exited = asyncio.create_task(process.wait())
-        delay_s, failure = 0.01, ""
+        answers = asyncio.create_task(self._answers(port))
         try:
-            async with asyncio.timeout(START_S):
-                while True:
-                    await asyncio.wait([exited], timeout=delay_s)
-                    delay_s = min(2 * delay_s, 0.2)
-                    if exited.done():
-                        break
-                    try:
-                        (await dial(host, port, context)).close()
-                    except BusError as error:
-                        failure = str(error)
-                    else:
-                        return
-        except TimeoutError:
-            raise MachineError(
-                f"the broker does not accept connections after {START_S:g} s ({failure})",
-                f"see {self._lines.path}",
-            ) from None
+            await asyncio.wait((exited, answers), timeout=START_S, return_when=asyncio.FIRST_COMPLETED)
+            if not exited.done() and answers.done():
+                return answers.result()
         finally:
+            answers.cancel()
             exited.cancel()
+            await asyncio.gather(answers, exited, return_exceptions=True)
+        if process.returncode is None:
+            raise MachineError(
+                f"the broker accepts no connection after {START_S:g} s", f"see {self._lines.path}"
+            )
         if self._copying is not None:
             await self._copying
         if "Address already in use" in self._lines.last:
@@ -308,6 +246,15 @@ class Broker:
             f"mosquitto ended with {process.returncode}: {self._lines.last.strip()}",
             f"see {self._lines.path}",
         )
+
+    async def _answers(self, port: int) -> None:
+        context = ssl.create_default_context(cadata=self._authority.cert.decode())
+        host = self.address if self.address not in ("0.0.0.0", "::") else "localhost"  # noqa: S104 # compared, not bound
+        for attempt in itertools.count():
+            with suppress(BusError):
+                (await dial(host, port, context)).close()
+                return
+            await asyncio.sleep(min(0.01 * 2**attempt, 0.2))
 
     async def _end(self, signal_: signal.Signals) -> None:
         process, self._process = self._process, None
@@ -330,18 +277,11 @@ class _PortTakenError(Exception):
 
 
 class _Lines:
-    """Copies the broker's words to a file that stays small, and tells who waits for a certain one."""
+    """Copies the broker's words to a file that stays small."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.last = ""  # the last few lines
-        self._expected: list[tuple[str, asyncio.Future[None]]] = []
-
-    def expect(self, words: str) -> asyncio.Future[None]:
-        """Done when a line holds `words`."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._expected.append((words, future))
-        return future
 
     async def copy(self, stream: asyncio.StreamReader) -> None:
         """Until the stream ends."""
@@ -352,13 +292,8 @@ class _Lines:
                 continue
             if not line:
                 return
-            text = line.decode(errors="replace")
-            self.last = (self.last + text)[-2000:]
+            self.last = (self.last + line.decode(errors="replace"))[-2000:]
             self._write(line)
-            for words, future in self._expected:
-                if words in text and not future.done():
-                    future.set_result(None)
-            self._expected = [(w, f) for w, f in self._expected if not f.done()]
 
     def _write(self, line: bytes) -> None:
         try:
@@ -371,34 +306,23 @@ class _Lines:
             _log.warning("cannot write %s: %s", self.path, error)
 
 
-def _unprivileged(program: Path) -> pwd.struct_passwd | None:
-    """Whom Mosquitto runs as when we are root: Debian's user for it, or nobody; None where those cannot reach it."""
-    path = program.resolve()
-    if not all(part.stat().st_mode & 0o001 for part in (path, *path.parents)):
-        _log.warning("%s is in a folder closed to others: the broker runs as root", path)
-        return None
-    for name in ("mosquitto", "nobody"):
-        try:
-            return pwd.getpwnam(name)
-        except KeyError:
-            continue
-    return None
-
-
 def _chown_all(folder: Path, user: pwd.struct_passwd) -> None:
     for path in (folder, *folder.iterdir()):
         os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
 
 
-def _free_port(address: str) -> int:
+def _claim(address: str, port: int) -> int:
+    """`port`, or a free one for 0, after a look whether it can be listened on."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((address, 0))
+            probe.bind((address, port))
         except OSError as error:
-            raise InputError(
-                f"broker address {address}", f"cannot be used ({error.strerror})", "try 127.0.0.1"
-            ) from None
+            if error.errno == errno.EADDRINUSE:
+                raise _PortTakenError from None
+            where, wrong = f"broker address {address}:{port}", f"cannot be used ({error.strerror})"
+            raise InputError(where, wrong, "try 127.0.0.1 and a port above 1024") from None
         return int(probe.getsockname()[1])
 
 

@@ -13,8 +13,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from mint.containers import hierarchy as trees
-from network.broker import OLDEST
 from network.machine import Machine, look, text_of
+from network.mosquitto_program import OLDEST
 
 if TYPE_CHECKING:
     from rich.console import Console

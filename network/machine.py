@@ -13,7 +13,7 @@ from typing import Any
 from mint.containers import hierarchy as trees
 from mint.containers.find import docker_client
 from mint.errors import MachineError
-from network.broker import find_mosquitto
+from network.mosquitto_program import find_mosquitto
 
 # The kernel's adjtimex(2): "the clock is not synchronised".
 _TIME_ERROR = 5

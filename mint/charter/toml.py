@@ -90,7 +90,7 @@ class _Detection(_Table, frozen=True):
     ssa_threshold: Annotated[float, Meta(ge=0, le=1e6)] | None = None
     burst_ms: int = 200
     soft_burst_ms: int = 600
-    overrun_ms: int = 100
+    overrun_ms: int = 20
     dark_frames: int = 30
 
 
@@ -117,14 +117,12 @@ class _File(_Table, frozen=True):
     pardons: tuple[_Pardon, ...] = ()
 
 
-def read(path: Path, network: bytes, default_threshold: float) -> model.Charter:
+def read(path: Path, network: bytes) -> model.Charter:
     """The charter in a TOML file, checked.
 
     Args:
         path: the file.
         network: the network's id, from the operator's key.
-        default_threshold: W above which an SSA alarm is raised where the file names none and the preset is
-            `calibrated`.
 
     Raises:
         InputError: one line that names the file, the place in it and the mend.
@@ -141,10 +139,10 @@ def read(path: Path, network: bytes, default_threshold: float) -> model.Charter:
         ) from None
     except UnicodeDecodeError:
         raise InputError(str(path), "is not UTF-8 text", "save it as UTF-8") from None
-    return parse(text, str(path), network, default_threshold)
+    return parse(text, str(path), network)
 
 
-def parse(text: str, where: str, network: bytes, default_threshold: float) -> model.Charter:
+def parse(text: str, where: str, network: bytes) -> model.Charter:
     """The charter in TOML text; see `read`."""
     try:
         raw = tomllib.loads(text)
@@ -157,12 +155,12 @@ def parse(text: str, where: str, network: bytes, default_threshold: float) -> mo
         place = f"{where}: {path.rstrip('`')}" if path else where
         mend = NAME_RULE if "regex" in what else "correct it (docs/charter.md lists every key)"
         raise InputError(place, what, mend) from None
-    charter = _convert(file, where, network, default_threshold)
+    charter = _convert(file, where, network)
     rules.check(charter, where)
     return charter
 
 
-def _convert(file: _File, where: str, network: bytes, default_threshold: float) -> model.Charter:
+def _convert(file: _File, where: str, network: bytes) -> model.Charter:
     net = file.network
     by_class = {kind.name: kind.entitlement or file.entitlement for kind in file.classes}
     class_of = {device.name: device.class_ for device in file.devices}
@@ -197,7 +195,7 @@ def _convert(file: _File, where: str, network: bytes, default_threshold: float) 
         classes=tuple(model.DeviceClass(k.name, round(k.hashes_per_cpu_second)) for k in file.classes),
         devices=tuple(model.Device(device.name, device.class_) for device in file.devices),
         miners=tuple(miners),
-        detection=_detection(file.detection, f"{where}: detection", default_threshold),
+        detection=_detection(file.detection, f"{where}: detection"),
         ladder=tuple(model.Rung(round(rung.quota_percent * 10_000), rung.frames) for rung in file.ladder),
         holds=file.holds,
         pardons=tuple(model.Pardon(pardon.miner, pardon.began) for pardon in file.pardons),
@@ -213,10 +211,7 @@ def _entitlement(granted: _Entitlement) -> model.Entitlement:
     )
 
 
-def _detection(written: _Detection, where: str, default_threshold: float) -> model.Detection:
-    threshold = written.ssa_threshold
-    if threshold is None:
-        threshold = 0.0 if written.preset == "paper" else default_threshold
+def _detection(written: _Detection, where: str) -> model.Detection:
     plain = model.Detection(
         preset=written.preset,
         N=written.N,
@@ -226,7 +221,7 @@ def _detection(written: _Detection, where: str, default_threshold: float) -> mod
         eigentriples=written.l,
         t_alpha_micro=round(written.t_alpha * 1_000_000),
         d=written.d,
-        ssa_threshold_milli=round(threshold * 1000),
+        ssa_threshold_milli=round((written.ssa_threshold or 0) * 1000),
         burst_ms=written.burst_ms,
         soft_burst_ms=written.soft_burst_ms,
         overrun_ms=written.overrun_ms,

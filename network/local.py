@@ -1,0 +1,253 @@
+"""A whole network on this machine: broker, miners, agent, twin manager, detectors, enforcer, each a process."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+from agents.pow.choose import choose, start_all
+from agents.pow.runtime import Runtime
+from mint.certificates import Authority
+from mint.charter.model import Charter
+from mint.charter.seal import SealedCharter, load_charter
+from mint.containers.model import Quota
+from mint.errors import InputError, MachineError
+from mint.keys import load_public, network_id
+from mint.names import Role, scope
+from mint.node import Node, NodeOptions, wall_ms
+from network.acl import acl
+from network.broker import Broker
+from network.founding import Plan, found, new_operator
+from network.layout import Layout
+from network.processes import Child, component, environment_is_quiet
+
+# Miners together take at most half of the cores: the other half is the machine's, and MinT's.
+SHARE_OF_CORES = 0.5
+# Below this the kernel's 5 ms slices are coarser than the quota (mint/containers/model.py: 1 ms in 100 ms).
+MIN_CPU = 0.01
+
+COMMANDS = {Role.MANAGER: "twin", Role.AGENT: "agent", Role.DETECTOR: "detector", Role.ENFORCER: "enforcer"}
+
+Say = Callable[[str], None]
+
+
+def fair_cpu(miners: int, cores: int | None = None) -> float:
+    """CPUs for each of `miners`, in thousandths, so that together they take at most half of the cores.
+
+    Raises:
+        MachineError: there are too many for this machine.
+    """
+    cores = cores or psutil.cpu_count() or 1
+    cpu = int(cores * SHARE_OF_CORES / miners * 1000) / 1000
+    if cpu < MIN_CPU:
+        most = int(cores * SHARE_OF_CORES / MIN_CPU)
+        raise MachineError(f"{miners} miners are too many for {cores} cores", f"use --miners {most} or fewer")
+    return cpu
+
+
+class LocalNetwork:
+    """The network in one folder; `async with` starts all of it and ends all of it.
+
+    `quotas` overrides the entitlement that a miner is started with (an attack from the first second).
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        miners: int,
+        runtime: str | None,
+        say: Say,
+        overrides: Mapping[int, float] | None = None,
+        port: int | None = None,
+    ) -> None:
+        self.layout, self.say = layout, say
+        self._miners, self._wanted, self._port = miners, runtime, port
+        self._overrides = dict(overrides or {})
+        self.children: dict[str, Child] = {}
+        self.runtime: Runtime
+        self.charter: SealedCharter
+        self.broker: Broker
+        self._broker_task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stop()
+
+    # --- what others use ---
+
+    def console(self) -> Node:
+        """A node to look on with.
+
+        Raises:
+            InputError: the network has none.
+        """
+        return Node(self._options("console"), Role.CONSOLE)
+
+    def component_processes(self) -> dict[str, psutil.Process]:
+        """Our components that run now, by name (for what they cost)."""
+        found = {}
+        for name, child in self.children.items():
+            if child.pid is not None:
+                with suppress(psutil.Error):
+                    found[name] = psutil.Process(child.pid)
+        return found
+
+    # --- starting ---
+
+    async def _start(self) -> None:
+        environment_is_quiet()
+        self.layout.check_ours()
+        founded = self.layout.charter.exists()
+        if founded:
+            self._load()
+            self._choose(self.charter.charter.network, self.say)
+        else:
+            self._found()
+        self.say(f"{'continuing' if founded else 'founded'} network {self._scope} in {self.layout.root}")
+        charter = self.charter.charter
+        await self._start_broker(charter)
+        for name in self._order(charter):
+            self._start_component(name)
+        quotas = {
+            miner.name: Quota.of_ppm(int(miner.entitlement.cpu_ppm * self._overrides.get(index, 1.0)))
+            for index, miner in enumerate(charter.miners)
+        }
+        self.say(f"starting {len(quotas)} miners ({self.runtime.name})")
+        await asyncio.to_thread(start_all, self.runtime, quotas)
+
+    @property
+    def _scope(self) -> str:
+        return scope(self.charter.charter.network)
+
+    def _load(self) -> None:
+        operator = load_public(self.layout.operator_public)
+        self.charter = load_charter(self.layout.charter, operator, wall_ms())
+        if len(self.charter.charter.miners) != self._miners:
+            count = len(self.charter.charter.miners)
+            raise InputError(
+                str(self.layout.root),
+                f"is a network of {count} miners",
+                f"use --miners {count} or another --dir",
+            )
+
+    def _found(self) -> None:
+        """A new network: what limits the miners here decides the law that its charter names."""
+        operator = new_operator(self.layout)
+        self._choose(network_id(operator.public), self.say)
+        soft = self.runtime.name == "duty"
+        plan = Plan(
+            title=f"local network ({self.runtime.name})",
+            miners=self._miners,
+            cpu=fair_cpu(self._miners),
+            law="soft" if soft else "kernel",
+            image=self.runtime.digest,
+        )
+        self.charter = found(self.layout, plan, operator)
+
+    def _choose(self, network: bytes, say: Say) -> None:
+        self.runtime = choose(scope(network), self.layout.miners, self._wanted, say)
+        self.runtime.sweep()
+
+    async def _start_broker(self, charter: Charter) -> None:
+        nodes = [(node.name, node.role) for node in charter.nodes]
+        self.broker = Broker(
+            self.layout.broker,
+            Authority.load(self.layout.authority),
+            acl(nodes, self.charter.topics()),
+            port=self._port,
+        )
+        await self.broker.start()
+        self.say(f"broker on {self.broker.address}:{self.broker.port}")
+        self._broker_task = asyncio.create_task(self._keep_broker(), name="broker")
+
+    async def _keep_broker(self) -> None:
+        """Start the broker again when it dies: it keeps what it had, and everyone comes back by themselves."""
+        while True:
+            code = await self.broker.wait()
+            self.say(f"the broker ended ({code}), starting it again")
+            with suppress(MachineError):
+                await self.broker.start()
+                continue
+            await asyncio.sleep(1)
+
+    def _order(self, charter: Charter) -> Iterable[str]:
+        """Listeners before speakers, so that the first frame finds everyone there."""
+        for role in (Role.DETECTOR, Role.ENFORCER, Role.MANAGER, Role.AGENT):
+            for node in charter.nodes_of(role):
+                yield node.name
+
+    def _start_component(self, name: str) -> None:
+        role = self.charter.trust().members[name].role
+        options = self._options(name)
+        arguments = [
+            *("--charter", str(options.charter), "--node", name, "--keys", str(options.keys)),
+            *("--broker", f"{options.host}:{options.port}", "--state", str(options.state)),
+        ]
+        if role in (Role.AGENT, Role.ENFORCER) and self.runtime.name == "duty":
+            arguments += ["--duty-dir", str(self.layout.miners / "duty" / self._scope)]
+        command = component(COMMANDS[role], *arguments)
+        child = Child(name, command, self.layout.logs / f"{name}.log", self.say)
+        self.children[name] = child
+        child.start()
+
+    def _options(self, name: str) -> NodeOptions:
+        layout = self.layout
+        return NodeOptions(
+            layout.charter, name, layout.keys(name), self.broker.address, self.broker.port, layout.state(name)
+        )
+
+    # --- ending ---
+
+    async def _stop(self) -> None:
+        """End everything that was started, in whatever state it is; every step is tried."""
+        if self._broker_task is not None:
+            self._broker_task.cancel()
+        await asyncio.gather(*(child.stop() for child in self.children.values()), return_exceptions=True)
+        if hasattr(self, "broker"):
+            await self.broker.stop()
+        if hasattr(self, "runtime"):
+            await asyncio.to_thread(self.runtime.close)
+
+
+def discard(layout: Layout, say: Say) -> None:
+    """Remove a network's folder, and first whatever a killed run of it left running.
+
+    Raises:
+        InputError: the folder is not a network's.
+    """
+    layout.check_ours()
+    if layout.charter.exists():
+        sealed = load_charter(layout.charter, load_public(layout.operator_public), wall_ms())
+        runtime = choose(scope(sealed.charter.network), layout.miners, None, lambda _: None)
+        runtime.sweep()
+        runtime.close()
+    for path in layout.root.iterdir():
+        if path.name == "lock":
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    say(f"cleared {layout.root}")
+
+
+def default_dir(what: str) -> Path:
+    """Where `mint up` and `mint demo` keep their network unless told otherwise."""
+    return Path(".mint") / what
