@@ -2,12 +2,13 @@
 
 A device's elapsed monotonic time may exceed the manager's by 0.1 % + 2 s, no more (docs/security.md). Samples
 can come late (they wait in the agent's ring while the broker is away), which makes the device look slow, never
-fast; only the first ones, whose lateness is not known, need a time to settle.
+fast; only the first ones, whose lateness is not known, need a time to settle. That time is the manager's: by
+its own a fast clock would settle as late as it likes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mint.errors import Reason, Rejected
 
@@ -20,17 +21,21 @@ SETTLE_PERIODS = 60
 
 @dataclass(frozen=True, slots=True)
 class DeviceClock:
-    """One device's clock within one boot: the manager's time less the device's, where it was last anchored."""
+    """One device's clock within one boot: the manager's time less the device's, where it was last anchored.
+
+    `begun_ns` is the manager's time at the first sample of the boot, `settled` whether lateness is known.
+    """
 
     boot: bytes
     device_ns: int
     offset_ns: int
+    begun_ns: int
     settled: bool
 
     @classmethod
     def begin(cls, boot: bytes, device_ns: int, manager_ns: int) -> DeviceClock:
         """The clock at the first sample of a boot."""
-        return cls(boot, device_ns, manager_ns - device_ns, settled=False)
+        return cls(boot, device_ns, manager_ns - device_ns, manager_ns, settled=False)
 
     def check(self, device_ns: int, manager_ns: int, period_ns: int) -> DeviceClock:
         """The clock after a sample read at `device_ns` and received at `manager_ns` (both monotonic).
@@ -41,11 +46,11 @@ class DeviceClock:
         offset = manager_ns - device_ns
         elapsed = device_ns - self.device_ns
         gained = self.offset_ns - offset
+        settled = self.settled or manager_ns - self.begun_ns > SETTLE_PERIODS * period_ns
         if gained > elapsed * DILATION_PPM // 1_000_000 + SLACK_NS:
-            if self.settled:
+            if settled:
                 raise Rejected(
                     Reason.WRONG_TIME, f"the device's clock gained {gained / S:.1f} s in {elapsed / S:.1f} s"
                 )
-            return DeviceClock(self.boot, device_ns, offset, settled=False)
-        settled = self.settled or elapsed > SETTLE_PERIODS * period_ns
-        return DeviceClock(self.boot, self.device_ns, self.offset_ns, settled)
+            return replace(self, device_ns=device_ns, offset_ns=offset)
+        return replace(self, settled=settled)

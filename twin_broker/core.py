@@ -119,7 +119,7 @@ class TwinManager:
         for miner in frame.miners:
             if miner.miner in self._miners:
                 boot = boots.get(self._miners[miner.miner].device, bytes(16))
-                self.twins[miner.miner] = MinerTwin(_reading(miner), boot)
+                self.twins[miner.miner] = MinerTwin(_reading(miner), boot, whole=False)
         self._decided = {(decision.miner, decision.began): decision for decision in decided}
 
     def sample(self, opened: Opened, now_ns: int) -> Say | None:
@@ -144,11 +144,11 @@ class TwinManager:
         if len(device.pending) >= MAX_PENDING:
             raise Rejected(Reason.REPLAYED, f"{body.sender} sends more than {MAX_PENDING} samples a frame")
         readings = self._readings(body.sender, sample)
+        if sample.boot == device.boot and sample.steal_ns < device.steal_ns:
+            raise Rejected(Reason.IMPOSSIBLE, f"{body.sender}: steal time runs backwards")
         newest_ns = max((reading.after_ns for reading in readings), default=0)
         if newest_ns:
             device.clock = self._checked_clock(device, sample.boot, newest_ns, now_ns)
-        if sample.boot == device.boot and sample.steal_ns < device.steal_ns:
-            raise Rejected(Reason.IMPOSSIBLE, f"{body.sender}: steal time runs backwards")
         device.session, device.sequence = body.session, body.sequence
         device.boot, device.steal_ns = sample.boot, sample.steal_ns
         device.pending.append(opened.data)

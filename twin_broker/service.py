@@ -6,7 +6,9 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from pathlib import Path
 
+from mint.bus.bus import Bus
 from mint.bus.options import Incoming, Overflow, Subscription
 from mint.courier import Courier, bus_of
 from mint.effects import Say
@@ -23,6 +25,8 @@ from twin_broker.core import TwinManager
 from twin_broker.store import FrameStore
 
 DATABASE = "frames.sqlite"
+# Monotonic times compare only within one uptime of this host.
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # A reply stays below the broker's packet limit with room for its envelope.
 MAX_REPLY_BYTES = 512 * 1024
 REPLY_EXPIRY_S = 30
@@ -69,7 +73,7 @@ class ManagerService:
                 courier.send([self.core.frame_post(self._republish.data)])
             async with asyncio.TaskGroup() as tasks:
                 reading = tasks.create_task(self._read(bus.messages(), courier))
-                ticking = tasks.create_task(self._tick(courier))
+                ticking = tasks.create_task(self._tick(bus, courier))
                 await stop.wait()
                 reading.cancel()
                 ticking.cancel()
@@ -79,7 +83,7 @@ class ManagerService:
             courier.opened(incoming, lambda opened, incoming: self._handle(opened, courier))
             self._changed.set()
 
-    async def _tick(self, courier: Courier) -> None:
+    async def _tick(self, bus: Bus, courier: Courier) -> None:
         """Close a frame whenever one is due; wakes early when something came."""
         while True:
             wait_s = (self.core.due_ns() - time.monotonic_ns()) / 1e9
@@ -91,6 +95,8 @@ class ManagerService:
                 continue
             if self._charter is not self._node.charter:
                 self._charter = self._node.charter
+                # We may have put an older one in its place when we started.
+                bus.post(self._node.topics.charter(), self._charter.data, retain=True)
                 self.core.take_charter(self._charter)
             closed = self.core.close(time.monotonic_ns(), wall_ms())
             self._store.append(closed)
@@ -151,7 +157,7 @@ async def run(node: Node, stop: asyncio.Event) -> None:
     Raises:
         InputError: the frame log cannot be opened.
     """
-    store = FrameStore(node.options.state / DATABASE)
+    store = FrameStore(node.options.state / DATABASE, BOOT_ID.read_bytes().strip())
     try:
         await ManagerService(node, store).run(stop)
     finally:

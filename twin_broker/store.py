@@ -44,10 +44,12 @@ class _Clock(Wire, frozen=True):
     boot: bytes
     device_ns: Int
     offset_ns: Int
+    begun_ns: Int
     settled: bool
 
 
 class _Clocks(Wire, frozen=True):
+    manager_boot: bytes
     clocks: tuple[_Clock, ...]
 
 
@@ -68,12 +70,13 @@ class StoredFrame:
 class FrameStore:
     """The frame log on disk."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or make the database.
+    def __init__(self, path: Path, manager_boot: bytes) -> None:
+        """Open or make the database; `manager_boot` tells one uptime of this host from the next.
 
         Raises:
             InputError: it cannot be opened, or is damaged.
         """
+        self._boot = manager_boot
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, isolation_level=None)
@@ -92,7 +95,7 @@ class FrameStore:
     def append(self, closed: Closed) -> None:
         """Store a closed frame with everything that goes with it; on disk when this returns."""
         db = self._db
-        clocks = _Clocks(tuple(_clock(name, clock) for name, clock in closed.clocks.items()))
+        clocks = _Clocks(self._boot, tuple(_clock(name, clock) for name, clock in closed.clocks.items()))
         with db:
             db.execute("BEGIN")
             db.execute(
@@ -128,18 +131,21 @@ class FrameStore:
         return [decode(data, Decision) for (data,) in self._db.execute("SELECT data FROM decision")]
 
     def clocks(self) -> Mapping[str, DeviceClock]:
-        """The devices' clocks as of the newest frame."""
+        """The devices' clocks as of the newest frame; none after a reboot, for our own time began again."""
         row = self._db.execute("SELECT data FROM clocks").fetchone()
-        if row is None:
+        stored = _Clocks(self._boot, ()) if row is None else decode(row[0], _Clocks)
+        if stored.manager_boot != self._boot:
             return {}
         return {
-            clock.device: DeviceClock(clock.boot, clock.device_ns, clock.offset_ns, clock.settled)
-            for clock in decode(row[0], _Clocks).clocks
+            clock.device: DeviceClock(
+                clock.boot, clock.device_ns, clock.offset_ns, clock.begun_ns, clock.settled
+            )
+            for clock in stored.clocks
         }
 
 
 def _clock(name: str, clock: DeviceClock) -> _Clock:
-    return _Clock(name, clock.boot, clock.device_ns, clock.offset_ns, clock.settled)
+    return _Clock(name, clock.boot, clock.device_ns, clock.offset_ns, clock.begun_ns, clock.settled)
 
 
 def _stored(row: tuple[int, bytes, bytes, bytes]) -> StoredFrame:

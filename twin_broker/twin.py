@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mint.charter.model import Miner
 from mint.messages.frame import MinerEntry
@@ -22,15 +22,17 @@ class MinerTwin:
     boot: bytes
     before: MinerReading | None = None
     silent_frames: int = 0
+    # False: made again from a frame, which does not hold memory and I/O.
+    whole: bool = True
 
     def next(self, reading: MinerReading, boot: bytes) -> MinerTwin:
         """The twin after a new reading; readings of another boot or epoch do not compare."""
         same = boot == self.boot and reading.epoch == self.reading.epoch
-        return MinerTwin(reading, boot, self.reading if same else None)
+        return MinerTwin(reading, boot, self.reading if same and self.whole else None)
 
     def silent(self) -> MinerTwin:
         """The twin after a frame that brought nothing new."""
-        return MinerTwin(self.reading, self.boot, self.before, self.silent_frames + 1)
+        return replace(self, silent_frames=self.silent_frames + 1)
 
     def entry(self, miner: Miner) -> MinerEntry:
         """The miner in the frame that is being closed."""
@@ -58,7 +60,9 @@ class MinerTwin:
             frame=frame,
             c=c,
             g=reading.gpu_ppm * FULL // granted.gpu_ppm if granted.gpu_ppm and reading.gpu_ppm >= 0 else -1,
-            m=reading.memory_bytes * FULL // granted.memory_bytes if granted.memory_bytes else -1,
+            m=reading.memory_bytes * FULL // granted.memory_bytes
+            if granted.memory_bytes and self.whole
+            else -1,
             b=b,
             quota_ppm=reading.quota_ppm,
             entitled_ppm=granted.cpu_ppm,
