@@ -55,8 +55,8 @@ def remove_scope(here: Hierarchy, scope: str) -> None:
     folders = [root / scope_path(CGROUPFS, scope) for root in here.every]
     deadline = time.monotonic() + REMOVE_WITHIN_S
     while any(folder.is_dir() for folder in folders) and time.monotonic() < deadline:
+        thaw_scope(here, scope)
         for folder in folders:
-            _thaw(folder)
             for pid in files.processes(folder):
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
@@ -66,6 +66,15 @@ def remove_scope(here: Hierarchy, scope: str) -> None:
     for folder in folders:
         with contextlib.suppress(OSError):  # other scopes are still in there
             folder.parent.rmdir()
+
+
+def thaw_scope(here: Hierarchy, scope: str) -> None:
+    """Let everything of the scope go on: what is frozen by version 1 does not even die of SIGKILL."""
+    for root in here.every:
+        for state, thawed in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
+            for file in (root / scope_path(CGROUPFS, scope)).glob(f"*/{state}"):
+                with contextlib.suppress(OSError):
+                    file.write_text(thawed)
 
 
 def _make_folders(root: Path, path: str, controller: str) -> None:
@@ -85,9 +94,8 @@ def _delegate(folder: Path) -> None:
     """Version 2: let the cgroups in `folder` have the controllers that it has itself."""
     has = files.read_text_or(folder / "cgroup.controllers", "").split()
     given = files.read_text_or(folder / "cgroup.subtree_control", "").split()
-    for controller in V2_CONTROLLERS:
-        if controller in has and controller not in given:
-            (folder / "cgroup.subtree_control").write_text(f"+{controller}")
+    if wanted := [f"+{name}" for name in V2_CONTROLLERS if name in has and name not in given]:
+        (folder / "cgroup.subtree_control").write_text(" ".join(wanted))
 
 
 def _limit_memory(here: Hierarchy, path: str, miner: str, limit_bytes: int) -> None:
@@ -96,11 +104,3 @@ def _limit_memory(here: Hierarchy, path: str, miner: str, limit_bytes: int) -> N
         root, name = here.mounts[""], "memory.max"
     if root is not None and (root / path / name).exists():  # the memory controller may be off
         files.write_text(root / path / name, str(limit_bytes), miner)
-
-
-def _thaw(folder: Path) -> None:
-    """A frozen process does not die of SIGKILL in version 1."""
-    for state, thawed in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
-        for file in (*folder.glob(f"*/{state}"), *folder.glob(f"*/*/{state}")):
-            with contextlib.suppress(OSError):
-                file.write_text(thawed)

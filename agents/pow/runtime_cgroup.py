@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import threading
@@ -13,7 +14,7 @@ from agents.pow.runtime import CGROUP, MEMORY_LIMIT_BYTES
 from mint.containers.find import cgroup_hold
 from mint.containers.hierarchy import CGROUPFS, Hierarchy, miner_path
 from mint.containers.model import Hold, Quota
-from mint.errors import MachineError
+from mint.errors import ContainerError, MachineError
 
 # The process enters its cgroups before it becomes the miner: not a moment of its work is outside of them. When it
 # does become it, it lets go of its standard output, which whoever started it waits for.
@@ -49,7 +50,8 @@ class CgroupRuntime:
         with self._lock:
             child = self._children.pop(miner, None)
             if child is not None:
-                self.hold(miner).thaw()  # a frozen process dies of nothing
+                with contextlib.suppress(ContainerError):
+                    self.hold(miner).thaw()  # a frozen process dies of nothing
                 child.kill()
                 child.wait(END_WITHIN_S)
 

@@ -24,7 +24,7 @@ from mint.containers.docker_api import DOCKER_FAILURES
 from mint.containers.find import MINER_LABEL, SCOPE_LABEL, cgroup_hold
 from mint.containers.hierarchy import CGROUPFS, SYSTEMD, Hierarchy
 from mint.containers.model import Hold, Quota
-from mint.errors import MachineError
+from mint.errors import ContainerError, MachineError
 
 # The miner is one process; the rest is for what the engine starts beside it.
 PIDS_LIMIT = 16
@@ -52,7 +52,7 @@ class DockerRuntime:
         """See Runtime."""
         try:
             container = self._container(miner)
-            if container is not None and container.status == "running":
+            if container is not None and container.status in {"running", "paused", "restarting"}:
                 return
             self._prepare(miner, quota)
             if container is None:
@@ -67,6 +67,8 @@ class DockerRuntime:
 
     def stop(self, miner: str) -> None:
         """See Runtime."""
+        with contextlib.suppress(ContainerError):
+            self.hold(miner).thaw()  # a frozen process dies of nothing, and Docker would wait for it
         try:
             container = self._container(miner)
             if container is not None:
@@ -89,6 +91,7 @@ class DockerRuntime:
 
     def sweep(self) -> None:
         """See Runtime."""
+        cgroups.thaw_scope(self._here, self._scope)
         with contextlib.suppress(*DOCKER_FAILURES):
             containers = self._client.containers.list(
                 all=True, filters={"label": f"{SCOPE_LABEL}={self._scope}"}, ignore_removed=True

@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from agents.pow import cgroups as parents
+from mint.containers import hierarchy
 from mint.containers.cgroup_v2 import HoldV2
 from mint.containers.find import find_files
 from mint.containers.model import Quota
@@ -119,3 +121,15 @@ def test_found_by_name_and_kept_while_it_stands(tmp_path: Path, folder: Path) ->
 def test_systemd_slices_are_found(tmp_path: Path, folder: Path) -> None:
     shutil.copytree(folder, tmp_path / "mint.slice" / "mint-edge.slice" / "mint-edge-m9.slice")
     assert find_files("edge", cgroup_root=tmp_path)["m9"].counters().usage_ns == 1_234_567_000
+
+
+def test_a_parent_is_made_with_its_quota_and_its_controllers(folder: Path, tmp_path: Path) -> None:
+    (folder / "cpu.max").write_text("max 100000\n")
+    for above in (tmp_path / "mint", tmp_path / "mint" / "edge"):
+        trees.write(above, {"cgroup.controllers": "cpu memory\n", "cgroup.subtree_control": "cpu\n"})
+    hold = parents.make(hierarchy.detect(tmp_path), "edge", "m1", Quota(7_000), 32 << 20)
+    assert hold.quota() == Quota(7_000)
+    assert hold.counters().memory_limit_bytes == 32 << 20
+    assert (tmp_path / "cgroup.subtree_control").read_text() == "+cpu +cpuset +io +memory"
+    assert (tmp_path / "mint" / "edge" / "cgroup.subtree_control").read_text() == "+memory"
+    assert not (folder / "cgroup.subtree_control").exists()

@@ -132,6 +132,17 @@ def test_several_start_side_by_side_and_none_is_left(
         assert engine.containers.list(all=True, filters={"label": f"{SCOPE_LABEL}={scope()}"}) == []
 
 
+@pytest.mark.parametrize("runtime", KINDS, indirect=True)
+def test_a_paused_miner_can_be_stopped_and_removed(runtime: Runtime) -> None:
+    for miner in ("m1", "m2"):
+        runtime.start(miner, SHARE)
+        runtime.hold(miner).freeze()
+    runtime.stop("m1")
+    assert not runtime.running("m1")
+    runtime.close()
+    assert not [tree for tree in hierarchy.detect().every if (tree / "mint" / scope()).exists()]
+
+
 KILLED = """\
 import sys, time, pathlib
 from agents.pow.choose import choose
