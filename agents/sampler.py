@@ -81,7 +81,7 @@ class Sampler:
         miners = tuple(sorted(found & set(expected)))[:MAX_MINERS_PER_DEVICE]
         if miners != self.miners:
             self._log.info("miners on this device: %s", ", ".join(miners) or "none")
-            self._forget_gone(miners)
+            self._forget_all_but(expected)
         self.miners = miners
 
     def sample(self) -> Sample:
@@ -142,8 +142,8 @@ class Sampler:
         self.failures[miner] += 1
         self._quiet.warning(miner, f"left out of the sample: {why}")
 
-    def _forget_gone(self, miners: tuple[str, ...]) -> None:
-        """Keep what is known of those that are here only: miners may come and go for years."""
+    def _forget_all_but(self, expected: Collection[str]) -> None:
+        """Keep what is known of the charter's miners only: others may come and go for years."""
         for kept in (self.failures, self._last):
-            for miner in kept.keys() - set(miners):
+            for miner in kept.keys() - set(expected):
                 del kept[miner]
