@@ -147,6 +147,7 @@ class Bucket:
             self._capped = (self._capped[0] - gone * PPM, self._capped[1])
             self._excused = (self._excused[0] - gone * PPM, self._excused[1])
             older = [reading._replace(usage_ns=reading.usage_ns - gone) for reading in self.readings]
+            self.readings.clear()
             self.readings.extend(older)
 
     def state(self) -> list[int]:

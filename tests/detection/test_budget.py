@@ -221,7 +221,8 @@ def test_a_counter_made_anew_wipes_nothing() -> None:
         renewed.push(Reading(tick * S, tick * S, usage - gone, steal), tick)
         assert renewed.level == straight.level
         assert RULE.convicts(renewed) == RULE.convicts(straight)
-        if tick in (3, 8):
+        assert len(renewed.readings) == len(straight.readings)
+        if tick in (0, 1, 8):
             gone = usage
             renewed.recreate()
 
