@@ -18,7 +18,7 @@ from docker.errors import DockerException
 from hypothesis import settings
 
 from mint.errors import MachineError
-from network.broker import Program, find_mosquitto
+from network.mosquitto_program import Program, find_mosquitto
 from tests.setup.machine import in_ci, missing
 
 ROOT = Path(__file__).parent.parent

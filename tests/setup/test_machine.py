@@ -46,6 +46,11 @@ def test_skips(tmp_path: Path, repository: Path, source: str, ci: str, summary: 
         "no:cacheprovider",
         "test_some.py",
     ]
-    environment = {**os.environ, "CI": ci, "PYTHONPATH": str(repository)}
+    environment = {
+        **os.environ,
+        "CI": ci,
+        "PYTHONPATH": str(repository),
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    }
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert summary in done.stdout.splitlines()[-1]

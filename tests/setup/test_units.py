@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -128,7 +129,7 @@ def test_every_service_starts_with_its_host(name: str) -> None:
 @pytest.mark.parametrize(("name", "component"), COMPONENTS.items())
 def test_commands(name: str, component: str) -> None:
     unit = UNITS[name]
-    program, command, *options = unit.command
+    program, command, *options = [word for word in unit.command if word != "$MINT_OPTIONS"]
     assert (program, command) == ("/opt/mint/bin/mint", component)
     given = dict(zip(options[::2], options[1::2], strict=True))
     assert set(given) == {"--charter", "--node", "--keys", "--broker", "--state"}
@@ -144,9 +145,8 @@ def test_the_environment_file_names_what_the_units_use() -> None:
         for line in (FOLDER / "mint.env.example").read_text().splitlines()
         if line[:1] != "#"
     }
-    used = {
-        word.split("${")[1].split("}")[0] for unit in UNITS.values() for word in unit.command if "${" in word
-    }
+    starts = [unit.last("Service", "ExecStart") for unit in UNITS.values()]
+    used = {name for start in starts for name in re.findall(r"\$\{?(MINT_\w+)", start)}
     assert used == example
 
 
