@@ -24,7 +24,7 @@ SIGNING_KEY, OPERATOR_KEY = "node.key", "operator.pub"
 TLS_KEY, TLS_CERTIFICATE, CA_CERTIFICATE = "tls.key", "tls.pem", "ca.pem"
 
 # Files in its `--state` folder.
-SESSION, CHARTER = "session", "charter.signed"
+SESSION, CHARTERS = "session", "charters"
 
 # Charters a node keeps to judge verdicts of the recent past; a network has a new one every few months.
 MAX_CHARTERS = 16
@@ -61,8 +61,8 @@ class Node:
         self.log = logging.getLogger(f"mint.{self.name}")
         self.rejections = Rejections(self.log, time.monotonic)
         self._operator = load_public(options.keys / OPERATOR_KEY)
+        self.charters: dict[bytes, SealedCharter] = {}
         self.charter = self._newest_charter()
-        self.charters: dict[bytes, SealedCharter] = {self.charter.hash: self.charter}
         self.trust = self.charter.trust()
         self.topics = self.charter.topics()
         key = SigningKey.load(options.keys / SIGNING_KEY)
@@ -87,22 +87,42 @@ class Node:
             raise Rejected(Reason.OLD_CHARTER, f"version {sealed.charter.version} is not newer than ours")
         if wall_ms() >= sealed.charter.expires_ms:
             raise Rejected(Reason.WRONG_TIME, f"charter version {sealed.charter.version} has expired")
-        write_atomic(self.options.state / CHARTER, data)
-        self.charter = self.charters[sealed.hash] = sealed
+        self._keep(sealed)
+        self.charter = sealed
         self.trust = sealed.trust()
-        while len(self.charters) > MAX_CHARTERS:
-            self.charters.pop(next(iter(self.charters)))
         self.log.info("charter version %d is now in force here", sealed.charter.version)
         return sealed
 
-    def _newest_charter(self) -> SealedCharter:
+    def _load_charters(self) -> SealedCharter:
+        """The newest of the charter given and those kept; all of them are known from now on."""
         given = load_charter(self.options.charter, self._operator, wall_ms())
-        kept = self.options.state / CHARTER
-        if kept.exists():
-            taken = load_charter(kept, self._operator, wall_ms())
-            if taken.charter.fog == given.charter.fog and taken.charter.version > given.charter.version:
-                return taken
-        return given
+        for path in sorted((self.options.state / CHARTERS).glob("*.signed")):
+            kept = load_charter(path, self._operator, 0)  # one that has expired still explains the past
+            if kept.charter.fog == given.charter.fog:
+                self.charters[kept.hash] = kept
+        newest = max((*self.charters.values(), given), key=lambda sealed: sealed.charter.version)
+        if newest.hash not in self.charters:
+            self._keep(newest)
+        if wall_ms() >= newest.charter.expires_ms:
+            raise InputError(
+                str(self.options.charter), "the newest charter has expired", "sign a new version"
+            )
+        return newest
+
+    def _keep(self, sealed: SealedCharter) -> None:
+        """Know `sealed` from now on, on disk before this returns; the oldest of too many is forgotten."""
+        folder = self.options.state / CHARTERS
+        try:
+            write_atomic(folder / _file_name(sealed), sealed.data)
+            self.charters[sealed.hash] = sealed
+            while len(self.charters) > MAX_CHARTERS:
+                oldest = min(self.charters.values(), key=lambda kept: kept.charter.version)
+                del self.charters[oldest.hash]
+                (folder / _file_name(oldest)).unlink(missing_ok=True)
+        except OSError as error:
+            raise InputError(
+                str(folder), f"cannot be written ({error.strerror})", "give this user the --state folder"
+            ) from None
 
     def _check_membership(self, role: Role, key: SigningKey) -> None:
         member = self.charter.trust().members.get(self.name)
@@ -129,6 +149,13 @@ class Node:
                 str(path), "does not hold a number", "restore it, or remove it and this node's key"
             ) from None
         except OSError as error:
-            raise InputError(
-                str(path), f"cannot be written ({error.strerror})", "give this user the --state folder"
-            ) from None
+            raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    return InputError(str(path), f"cannot be written ({error.strerror})", "give this user the --state folder")
+
+
+def _file_name(sealed: SealedCharter) -> str:
+    """By version, so that a listing is in order."""
+    return f"{sealed.charter.version:020d}.signed"

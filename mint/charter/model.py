@@ -75,9 +75,9 @@ class Detection(Wire, frozen=True):
 
     N, L, p, q, eigentriples (the paper's l): equations 3 to 6; t_alpha: equation 9. `d`: frames between
     Proof-of-Behavior rounds. `ssa_threshold_milli`: W above this raises an alarm, in thousandths; 0: the
-    preset's own (`paper`: h of equation 9). `burst_ms`: excess over entitlement that the kernel's own slack explains, in ms of
-    entitled time; `soft_burst_ms` the same where the law is soft. `overrun_ms`: CPU time up to which steal
-    time may excuse an excess. `dark_frames`: silence after which a miner is dark.
+    preset's own (`paper`: h of equation 9). `burst_ms`: excess over entitlement that the kernel's own slack
+    explains, in ms of entitled time; `soft_burst_ms` the same where the law is soft. `overrun_ms`: CPU time up
+    to which steal time may excuse an excess. `dark_frames`: silence after which a miner is dark.
     """
 
     preset: Literal["paper", "calibrated"]

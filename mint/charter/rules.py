@@ -119,6 +119,8 @@ def _check_detection(charter: Charter, where: str) -> None:
         (not detection.L < detection.N, "L is not below N", "choose L about N / 2"),
         (not detection.p < detection.q, "p is not below q", "choose q above p"),
         (not detection.eigentriples < detection.L, "l is not below L", "choose a smaller l"),
+        # Equation 9 takes a square root of 3LQ - Q^2 + 1, Q = q - p.
+        (detection.q - detection.p > 3 * detection.L, "q - p is above 3 L", "choose a smaller q"),
     ):
         if wrong:
             raise InputError(f"{where}: [detection]", text, mend)

@@ -96,12 +96,12 @@ class _Detection(_Table, frozen=True):
 
 class _Rung(_Table, frozen=True):
     quota_percent: Annotated[float, Meta(ge=1, le=100)]
-    frames: int = 0
+    frames: Annotated[int, Meta(ge=0, le=10_000_000)] = 0
 
 
 class _Pardon(_Table, frozen=True):
     miner: Name
-    began: int
+    began: Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 class _File(_Table, frozen=True):
@@ -248,4 +248,6 @@ def _key(text: str, where: str) -> bytes:
 def _ms(moment: datetime, where: str) -> int:
     if moment.tzinfo is None:
         raise InputError(where, "names no time zone", "write it as 2030-01-01T00:00:00Z")
-    return int(moment.astimezone(UTC).timestamp() * 1000)
+    if moment.timestamp() < 0:
+        raise InputError(where, "lies before 1970", "write it as 2030-01-01T00:00:00Z")
+    return int(moment.timestamp() * 1000)
