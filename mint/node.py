@@ -61,8 +61,9 @@ class Node:
         self.log = logging.getLogger(f"mint.{self.name}")
         self.rejections = Rejections(self.log, time.monotonic)
         self._operator = load_public(options.keys / OPERATOR_KEY)
+        # Those in force before as well, by hash: the frame log and verdicts of the past name them.
         self.charters: dict[bytes, SealedCharter] = {}
-        self.charter = self._newest_charter()
+        self.charter = self._load_charters()
         self.trust = self.charter.trust()
         self.topics = self.charter.topics()
         key = SigningKey.load(options.keys / SIGNING_KEY)
