@@ -28,12 +28,6 @@ class Account:
         # The last reading before the present epoch, as if the counter had been zero then, and its frame number.
         self._born: tuple[Reading, int] | None = None
 
-    def entitle(self, rule: BudgetRule) -> None:
-        """Go by another rule from now on: the level changed rightfully, so the past is forgotten."""
-        if rule != self.rule:
-            self.rule = rule
-            self.bucket = Bucket(rule.entitled_ppm, rule.overrun_ns)
-
     def rebaseline(self) -> None:
         """Begin again at the last reading: what was taken before has been decided on."""
         self.bucket.reset(self.rule.entitled_ppm)
@@ -67,8 +61,10 @@ class Account:
             self.bucket.push(reading, number)
 
     def origins(self) -> tuple[int, ...]:
-        """Frames whose samples an accusation might still need."""
-        return self.bucket.origins if self._born is None else (*self.bucket.origins, self._born[1])
+        """Frames whose samples an accusation might still need, however long the miner is silent."""
+        born = () if self._born is None else (self._born[1],)
+        last = () if self.last is None else (self.last[3],)
+        return (*self.bucket.origins, *born, *last)
 
     def began(self) -> int | None:
         """The frame that the offence began at, if the level is one that two samples can prove; None otherwise.

@@ -58,6 +58,11 @@ class Window:
                 readings[name] = (boot, epoch, reading)
         self._frames.append((number, readings))
 
+    def forget(self, name: str) -> None:
+        """Begin again with the next frame: what this miner used before has been decided on."""
+        for _, readings in self._frames:
+            readings.pop(name, None)
+
     def round(self, accounts: Mapping[str, Account], f_miners: int) -> Round | None:
         """Krum over the miners with a whole window; None when there are too few frames or miners for it."""
         if len(self._frames) <= self._d:

@@ -20,7 +20,7 @@ from detectors.offences import Offences
 from detectors.ssa.parameters import CALIBRATED, PAPER, SsaParameters
 from detectors.ssa.statistics import Statistics
 from detectors.ssa.stream import SsaStream
-from mint.charter.model import Charter
+from mint.charter.model import Charter, Miner
 from mint.charter.seal import SealedCharter
 from mint.effects import Post, Say
 from mint.envelope import Signer
@@ -54,6 +54,7 @@ class DetectorCore:
         self.last_vote = 0
         self._signer = signer
         self._accounts: dict[str, Account] = {}
+        self._miners: dict[str, Miner] = {}
         self._offences = Offences()
         self._alarmed: dict[tuple[str, str], int] = {}
         self._ssa = SsaStream(0)
@@ -65,18 +66,24 @@ class DetectorCore:
         self._charter: Charter = charter
         self._topics = sealed.topics()
         miners = charter.miners_by_name()
-        before, names = list(self._accounts), sorted(miners)
-        accounts = {}
-        for name in names:
-            rule = charter.rule(miners[name])
-            accounts[name] = self._accounts.get(name) or Account(rule)
-            accounts[name].entitle(rule)
-        self._accounts, self._miners = accounts, miners
+        before, names = self._accounts, sorted(miners)
+        rules = {name: charter.rule(miners[name]) for name in names}
+        kept = [
+            name
+            for name in before
+            if name in miners
+            and (before[name].rule, self._miners[name].device) == (rules[name], miners[name].device)
+        ]
+        for name in before.keys() - set(kept):
+            self._offences.drop(name)  # what stood against it could not be proven under this charter
+        self._accounts = {name: before[name] if name in kept else Account(rules[name]) for name in names}
+        self._miners = miners
         parameters = ssa_parameters(charter)
         if parameters != self._ssa.parameters:
             self._ssa = SsaStream(len(names), parameters)
         else:
-            self._ssa.arrange([before.index(name) if name in before else -1 for name in names])
+            rows = list(before)
+            self._ssa.arrange([rows.index(name) if name in kept else -1 for name in names])
         self._window = Window(charter.detection.d)
 
     def step(self, frame: Frame, frame_hash: bytes, charter: SealedCharter, newest: int) -> Step:
@@ -123,6 +130,7 @@ class DetectorCore:
         for name, account in self._accounts.items():
             if self._offences.spared(name, number):
                 account.rebaseline()
+                self._window.forget(name)
 
     def _statistics(self) -> Statistics:
         shares = [account.share for account in self._accounts.values()]

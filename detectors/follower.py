@@ -54,9 +54,12 @@ class Follower:
             del self._early[max(self._early)]
         return self._next()
 
-    def replied(self, first_number: int) -> None:
-        """A reply begins at `first_number`: if that is past what we asked for, nobody has what lies between."""
-        if first_number > self.number + 1:
+    def replied(self, asked: int, first_number: int) -> None:
+        """A reply begins at `first_number`: if that is past the number asked for, nobody has what lies between.
+
+        A reply to what we asked before a restart says nothing of the frames that we go on from now.
+        """
+        if asked <= self.number + 1 < first_number:
             self.number, self.head = first_number - 1, None
         self._asked_ns = None
 
@@ -76,11 +79,13 @@ class Follower:
             self.number, self.head = number - 1 - HISTORY, None
 
     def _next(self) -> list[tuple[Frame, bytes]]:
-        ready = []
+        ready: list[tuple[Frame, bytes]] = []
         while (opened := self._early.pop(self.number + 1, None)) is not None:
             frame = opened.message
             assert isinstance(frame, Frame)  # noqa: S101 (only frames get in; this tells the type checker)
             if self.head not in (None, frame.previous):
+                if ready:  # those before it are good; it is asked for again
+                    return ready
                 raise Rejected(Reason.BAD_CHAIN, f"frame {frame.number} does not follow the frame we have")
             self.number, self.head = frame.number, opened.hash
             ready.append((frame, opened.hash))

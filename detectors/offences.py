@@ -44,12 +44,16 @@ class Offences:
             miner = decision.miner
             if decision.began <= self._last.get(miner, -1):
                 continue  # an earlier certificate decided it
-            self._last[miner] = number
+            self._last[miner] = decision.began
             self._decided[miner] = self._decided.get(miner, 0) + 1
             self._spared_until[miner] = number + min(GRACE << (self._decided[miner] - 1), MAX_GRACE)
             self.standing.pop(miner, None)
             new.append(miner)
         return new
+
+    def drop(self, miner: str) -> None:
+        """Let nothing stand against `miner`: what it is entitled to changed, or it is no miner any more."""
+        self.standing.pop(miner, None)
 
     def spared(self, miner: str, number: int) -> bool:
         """Whether `miner` is not judged on frame `number`."""

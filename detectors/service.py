@@ -16,6 +16,7 @@ from mint.charter.model import Device
 from mint.courier import Courier, bus_of
 from mint.effects import Post, Say
 from mint.envelope import Opened, ReplayGuard, Stream, open_envelope
+from mint.errors import Rejected
 from mint.messages.frame import Frame, FrameReply, FrameRequest
 from mint.messages.judgement import Verdict, Vote
 from mint.messages.sample import Sample
@@ -25,6 +26,10 @@ from mint.verdict import verify_verdict
 REQUEST_EXPIRY_S = 10
 # Quorums whose proof has to be asked for; more than this at once are met again by the next votes.
 MAX_UNPROVEN = 64
+# Frames that wait for the charter they name: it is retained, so it comes within seconds or not at all.
+MAX_HELD = 256
+# Samples that prove a quorum are asked for again when they have not come after this many frames.
+ASK_AGAIN = 3
 # Frames between two prunings of votes.
 PRUNE_EVERY = 64
 
@@ -35,13 +40,14 @@ class DetectorService:
     def __init__(self, node: Node, store: MemoryStore) -> None:
         self._node, self._store = node, store
         self._shelf = Shelf()
-        self._core = DetectorCore(node.name, node.charter, node.signer, self._shelf)
+        memory = store.load()
+        then = memory and node.charters.get(bytes.fromhex(memory.state["charter"]))
+        self._core = DetectorCore(node.name, then or node.charter, node.signer, self._shelf)
         self._tally = Tally(node.charter.charter.quorum)
         self._replies = ReplayGuard(node.charter.charter.clock_tolerance_ms)
         self._follower = Follower()
         self._unproven: dict[tuple[str, int], Met] = {}
         self._held: list[tuple[Frame, bytes]] = []
-        memory = store.load()
         self._last_vote = memory.vote if memory else b""
         if memory is not None:
             self._core.restore(memory.state)
@@ -119,15 +125,20 @@ class DetectorService:
 
     def _advance(self, ready: list[tuple[Frame, bytes]], courier: Courier) -> None:
         """Let the core judge the frames that are next; one whose charter is not known yet waits for it."""
+        charters = self._node.charters
         self._held += ready
+        passed = 0
         while self._held:
             frame, frame_hash = self._held[0]
-            charter = self._node.charters.get(frame.charter)
+            charter = charters.get(frame.charter)
             if charter is None:
-                self._node.log.warning(
-                    "frame %d names a charter that has not come yet; waiting", frame.number
-                )
-                return
+                if len(self._held) <= MAX_HELD and not any(f.charter in charters for f, _ in self._held):
+                    if len(self._held) == len(ready):
+                        self._node.log.warning("frame %d names a charter that has not come yet", frame.number)
+                    break
+                passed += 1  # its charter is older than any that we know, or never comes: go on without
+                del self._held[0]
+                continue
             del self._held[0]
             step = self._core.step(frame, frame_hash, charter, self._follower.newest)
             if step.vote is not None:
@@ -137,6 +148,8 @@ class DetectorService:
             if frame.number % PRUNE_EVERY == 0:
                 self._tally.prune(frame.number)
                 self._unproven.clear()  # what still stands meets its quorum again
+        if passed:
+            self._node.log.warning("%d frames are passed over, for their charter is not known here", passed)
 
     def _vote_post(self, vote: bytes) -> Post:
         return Post(self._node.topics.vote(self._node.name), vote, expiry_s=VOTE_EXPIRY_S)
@@ -153,7 +166,7 @@ class DetectorService:
         frames = [open_envelope(data, self._node.trust, expect="frame") for data in reply.frames]
         numbers = [frame.message.number for frame in frames if isinstance(frame.message, Frame)]
         if numbers and not reply.samples:
-            self._follower.replied(numbers[0])
+            self._follower.replied(reply.asked, numbers[0])
         for frame in frames:
             self._advance(self._follower.take(frame), courier)
         for met in list(self._unproven.values()):
@@ -161,10 +174,14 @@ class DetectorService:
 
     def _publish(self, met: Met, courier: Courier) -> None:
         """Publish the verdict of a quorum, or ask for the samples that prove it."""
-        verdict = assemble(met, self._node.charter, self._shelf.envelope)
+        verdict = assemble(met, self._node.charter.charter.fog, self._shelf.envelope)
         key = (met.miner, met.began)
         if verdict is None:
-            if key not in self._unproven and len(self._unproven) < MAX_UNPROVEN:
+            asked = self._unproven.get(key)
+            again = (
+                len(self._unproven) < MAX_UNPROVEN if asked is None else met.frame >= asked.frame + ASK_AGAIN
+            )
+            if again:
                 for ref in (met.accusation.first, met.accusation.last):
                     number = self._shelf.frame_of(ref.leaf)
                     if self._shelf.envelope(ref.leaf) is None and number is not None:
@@ -172,8 +189,13 @@ class DetectorService:
                 self._unproven[key] = met
             return
         self._unproven.pop(key, None)
-        self._tally.published(met.miner, met.began, met.frame)
         topic = self._node.topics.verdict(self._node.name, met.miner)
+        try:  # frames that say something else than the samples they rest on: nobody would believe us
+            verify_verdict(verdict, self._node.charters)
+        except Rejected as rejected:
+            self._node.rejections.count(rejected, topic)
+            return
+        self._tally.published(met.miner, met.began, met.frame)
         courier.send([Post(topic, self._node.signer.object(verdict), retain=True)])
         self._node.log.info("verdict on %s: %s", met.miner, verdict.reason)
 

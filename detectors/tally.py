@@ -6,10 +6,10 @@ matter which detector assembles it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mint.charter.seal import SealedCharter
 from mint.envelope import Opened
 from mint.errors import Reason, Rejected
 from mint.messages.judgement import Accusation, Verdict, Vote
@@ -29,12 +29,13 @@ Envelopes = Callable[[bytes], bytes | None]
 
 @dataclass(frozen=True, slots=True)
 class Met:
-    """A quorum that was met: votes by detector, and one of the accusations (they differ in nothing that counts)."""
+    """A quorum that was met: votes, the charter they name, one of the accusations (they agree in what counts)."""
 
     miner: str
     began: int
     rung: int
     frame: int
+    charter: bytes
     accusation: Accusation
     votes: tuple[bytes, ...]
 
@@ -78,16 +79,21 @@ class Tally:
             published = self._published.get(key[:2])
             if published is not None and vote.frame < published + AGAIN:
                 continue
-            agreeing = [
-                other
-                for other in others
-                if isinstance(other.message, Vote)
-                and other.message.charter == vote.charter
-                and accusation_of(other.message, *key) is not None
-            ]
+            agreeing: list[bytes] = []
+            named: list[Accusation] = []
+            for other in others:
+                theirs = other.message
+                if not isinstance(theirs, Vote) or theirs.charter != vote.charter:
+                    continue
+                same = accusation_of(theirs, *key)
+                if same is not None:
+                    agreeing.append(other.data)
+                    named.append(same)
             if len(agreeing) >= self.quorum:
-                votes = tuple(other.data for other in agreeing[: self.quorum])
-                met.append(Met(*key, vote.frame, accusation, votes))
+                # A liar may name other samples; f_detectors + 1 of a quorum are honest and name the same.
+                (first, last), _ = Counter((one.first, one.last) for one in named).most_common(1)[0]
+                agreed = next(one for one in named if (one.first, one.last) == (first, last))
+                met.append(Met(*key, vote.frame, vote.charter, agreed, tuple(agreeing[: self.quorum])))
         return met
 
     def published(self, miner: str, began: int, frame: int) -> None:
@@ -102,14 +108,14 @@ class Tally:
         self._published = {key: frame for key, frame in self._published.items() if frame >= low}
 
 
-def assemble(met: Met, charter: SealedCharter, envelopes: Envelopes) -> Verdict | None:
+def assemble(met: Met, fog: str, envelopes: Envelopes) -> Verdict | None:
     """The verdict of a quorum; None when a sample that proves it is not at hand."""
     first, last = envelopes(met.accusation.first.leaf), envelopes(met.accusation.last.leaf)
     if first is None or last is None:
         return None
     return Verdict(
-        fog=charter.charter.fog,
-        charter=charter.hash,
+        fog=fog,
+        charter=met.charter,
         miner=met.miner,
         began=met.began,
         frame=met.frame,

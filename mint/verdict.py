@@ -76,6 +76,8 @@ def verify_verdict(verdict: Verdict, charters: Mapping[bytes, SealedCharter]) ->
     accusations = _accusations(verdict, charter, trust)
     evidence = Counter(accusation.evidence for accusation in accusations).most_common(1)[0][0]
     first, last, boot, epoch = _evidence(verdict, miner, accusations, trust)
+    if not first.before_ns <= first.after_ns <= last.before_ns <= last.after_ns:
+        raise Rejected(Reason.NOT_PROVEN, "the times of the samples are not in order")
     above = excess(first, last, miner.entitlement.cpu_ppm) // 1_000_000
     if above <= 0 or (evidence == "budget" and not charter.rule(miner).proves(first, last)):
         raise Rejected(Reason.NOT_PROVEN, f"the samples do not show {evidence} evidence against {miner.name}")

@@ -146,7 +146,7 @@ class ManagerService:
                 break
             frames.append(stored.data)
             samples.extend(brought)
-        reply = FrameReply(self.core.number, tuple(frames), tuple(samples))
+        reply = FrameReply(request.first, self.core.number, tuple(frames), tuple(samples))
         topic = self._node.topics.frame_reply(request.client)
         courier.send([Say(topic, reply, qos=1, expiry_s=REPLY_EXPIRY_S)])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,6 +13,7 @@ from msgspec import Meta
 from mint.charter import model, rules
 from mint.errors import InputError
 from mint.keys import PUBLIC_KEY_SIZE
+from mint.messages.frame import MAX_DEVICES, MAX_MINERS
 from mint.names import NAME_RULE, Role
 from mint.wire import Name
 
@@ -106,15 +107,19 @@ class _Pardon(_Table, frozen=True):
 
 class _File(_Table, frozen=True):
     network: _Network
-    nodes: tuple[_Node, ...]
-    classes: tuple[_Class, ...]
-    devices: tuple[_Device, ...]
-    miners: tuple[_Miner, ...]
+    nodes: Annotated[tuple[_Node, ...], Meta(max_length=2 * MAX_DEVICES)]
+    classes: Annotated[tuple[_Class, ...], Meta(max_length=256)]
+    devices: Annotated[tuple[_Device, ...], Meta(max_length=MAX_DEVICES)]
+    miners: Annotated[tuple[_Miner, ...], Meta(min_length=1, max_length=MAX_MINERS)]
     entitlement: _Entitlement | None = None
     detection: _Detection = _Detection()
-    ladder: tuple[_Rung, ...] = (_Rung(50), _Rung(50, 300), _Rung(25, 3600))
-    holds: tuple[Name, ...] = ()
-    pardons: tuple[_Pardon, ...] = ()
+    ladder: Annotated[tuple[_Rung, ...], Meta(min_length=1, max_length=16)] = (
+        _Rung(50),
+        _Rung(50, 300),
+        _Rung(25, 3600),
+    )
+    holds: Annotated[tuple[Name, ...], Meta(max_length=MAX_MINERS)] = ()
+    pardons: Annotated[tuple[_Pardon, ...], Meta(max_length=1024)] = ()
 
 
 def read(path: Path, network: bytes) -> model.Charter:

@@ -97,9 +97,11 @@ class FrameRequest(Wire, frozen=True):
 class FrameReply(Wire, frozen=True):
     """Signed frames as they were published, in order, and the sample envelopes they rest on.
 
+    `asked` is the number that the request began at: nobody has what lies between it and the first frame.
     `head` is the newest number the sender has; a reply without frames says that it has none of those asked.
     """
 
+    asked: Nat
     head: Nat
     frames: Annotated[tuple[bytes, ...], Meta(max_length=MAX_REPLY_FRAMES)]
     samples: Annotated[tuple[bytes, ...], Meta(max_length=MAX_REPLY_FRAMES * MAX_DEVICES)]
