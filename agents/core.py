@@ -1,8 +1,8 @@
 """The agent's core: what to send when it connects, samples, is acknowledged or ends.
 
 Pure: samples, acknowledgements and the two clocks come in, messages to post go out. While there is no
-connection samples only go into the ring; a new connection begins with the birth and everything that the manager
-has not said to have stored, in order.
+connection samples only go into the ring; a new connection begins with the birth and everything that the
+manager has not said to have stored, in order.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from mint.messages.sample import Ack, Sample, State
 from mint.names import Role
 from mint.wire import decode
 
-# Samples older than this say nothing that later ones do not; a full queue at the broker would drop the newest.
+# Samples older than this say nothing that later ones do not; a full queue at the broker would drop the
+# newest.
 SAMPLE_EXPIRY_S = 60
 NS_PER_MS = 1_000_000
 

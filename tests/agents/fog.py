@@ -225,7 +225,7 @@ class Cgroups:
         (self.here.cpu / path / "cpu.cfs_quota_us").write_text(str(quota_us))
 
     def run(self, miner: str, *command: str) -> subprocess.Popen[bytes]:
-        """A process that is in the cgroup before it does anything."""
+        """A process that is in the cgroup before it does anything; it is there when this returns."""
         procs = [
             str(folder / "cgroup.procs") for folder in self.folders(miner) if "cpuset" not in folder.parts
         ]
@@ -233,6 +233,10 @@ class Cgroups:
         script += 'while [ "$1" != -- ]; do shift; done; shift; exec "$@"'
         child = subprocess.Popen(["sh", "-c", script, "sh", *procs, "--", *command])
         self._children.append(child)
+        deadline = time.monotonic() + WAIT_S
+        while str(child.pid) not in Path(procs[-1]).read_text().split() and child.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
         return child
 
     def remove(self, miner: str) -> None:
