@@ -70,33 +70,6 @@ async def test_birth_samples_and_death(fog: Fog, manager: Manager, cgroups: Cgro
         times = [sample.miners[0] for _, sample in sorted(samples.items()) if isinstance(sample, Sample)]
         assert all(a.after_ns <= b.before_ns for a, b in itertools.pairwise(times))
         stop.set()
-        async with asyncio.timeout(WAIT_S):
-            await running
-
-
-@pytest.fixture
-async def agent(fog: Fog, cgroups: Cgroups) -> AsyncIterator[Node]:
-    node = fog.node(AGENT)
-    async with agent_of(node):
-        yield node
-
-
-async def test_birth_samples_and_death(fog: Fog, manager: Manager, cgroups: Cgroups) -> None:
-    cgroups.run("miner_01", "sleep", "100")
-    async with agent_of(fog.node(AGENT)) as stop:
-        await manager.until(lambda: len(manager.samples) >= 3)
-        assert manager.states == [State(True, "cgroup v1", MINERS)]
-        for heard in manager.samples:
-            sample = heard.opened.message
-            assert isinstance(sample, Sample)
-            assert [(r.miner, r.running, r.quota_ppm) for r in sample.miners] == [
-                ("miner_01", True, 100_000),
-                ("miner_02", False, 100_000),
-            ]
-            assert sample.boot == manager_boot()
-        times = [heard.opened.message.miners[0] for heard in manager.samples]  # type: ignore[attr-defined] # a Sample
-        assert all(a.after_ns <= b.before_ns for a, b in itertools.pairwise(times))
-        stop.set()
         await manager.until(lambda: manager.states[-1] == State(False, "", ()))
 
 
