@@ -52,9 +52,9 @@ class DemoOptions:
 class Observer:
     """Notes on the messages that go by, what the report says of them."""
 
-    def __init__(self, report: Report, charter: SealedCharter) -> None:
-        self._report, self._charter = report, charter
-        self.started = time.monotonic()
+    def __init__(self, report: Report, charter: SealedCharter, begun: float) -> None:
+        """`begun`: the monotonic time at which the demo was started."""
+        self._report, self._charter, self._begun = report, charter, begun
         self.complete = asyncio.Event()
         self._accused: set[str] = set()
         self._convicted: dict[str, float] = {}
@@ -71,15 +71,15 @@ class Observer:
             self._vote(message, now)
         elif isinstance(message, Verdict):
             self._verdict(message, now)
-        elif isinstance(message, Receipt):
-            if message.action == "restore" and message.miner in self._report.attacked:
+        elif isinstance(message, Receipt) and message.action == "restore":
+            if message.miner in self._report.attacked:
                 self._report.repaid_at = now
 
     def _frame(self, frame: Frame) -> None:
         report = self._report
         report.frames += 1
         if report.start_to_first_frame_s is None:
-            report.start_to_first_frame_s = time.monotonic() - self.started
+            report.start_to_first_frame_s = time.monotonic() - self._begun
         if sum(entry.present for entry in frame.miners) == report.miners:
             self.complete.set()
 
@@ -134,18 +134,11 @@ async def _run(options: DemoOptions, layout: Layout, out: Console, stop: asyncio
     attack = options.attack
     begun = time.monotonic()
     say = _teller(out, begun)
-    overrides = {0: attack.start} if attack.from_start else None
-    network = LocalNetwork(
-        layout, miners=options.miners, runtime=options.runtime, say=say, overrides=overrides
-    )
+    network = LocalNetwork(layout, miners=options.miners, runtime=options.runtime, say=say)
     async with network:
         charter = network.charter.charter
         report = Report(network.runtime.name, len(charter.miners), attack.name, charter.period_ms / 1000)
-        names = [miner.name for miner in charter.miners]
-        observer = Observer(report, network.charter)
-        observer.started = begun
-        if attack.from_start:
-            report.attacked, report.attack_at = names[:1], time.time()
+        observer = Observer(report, network.charter, begun)
         async with asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(
                 watch(
@@ -157,6 +150,7 @@ async def _run(options: DemoOptions, layout: Layout, out: Console, stop: asyncio
                 )
             )
             try:
+                await _start(attack, network, report)
                 await _first_frame(observer, stop)
                 meter = Meter(network)
                 await _play(options, network, report, stop, say)
@@ -167,6 +161,19 @@ async def _run(options: DemoOptions, layout: Layout, out: Console, stop: asyncio
     if options.report is not None:
         options.report.write_text(report.json(), encoding="utf-8")
     return report
+
+
+async def _start(attack: Attack, network: LocalNetwork, report: Report) -> None:
+    """Start the miners; who cheats from the first second begins here."""
+    if attack.from_start:
+        report.attacked, report.attack_at = _cheats(attack, network), time.time()
+    await network.start_miners(dict.fromkeys(report.attacked, attack.start))
+
+
+def _cheats(attack: Attack, network: LocalNetwork) -> list[str]:
+    """In the middle of the list, so that a picture of it shows them between honest ones."""
+    names = [miner.name for miner in network.charter.charter.miners]
+    return names[len(names) // 2 :][: attack.cheats]
 
 
 async def _first_frame(observer: Observer, stop: asyncio.Event) -> None:
@@ -196,9 +203,7 @@ async def _play(
         say(f"all miners seen; {settle_s:.0f} s of honest mining before the attack: {attack.about}")
         if await _pause(stop, settle_s):
             return
-    names = [miner.name for miner in charter.miners]
-    # Those in the middle of the list, so that a picture of it shows them between honest ones.
-    cheats = report.attacked or names[len(names) // 2 :][: attack.cheats]
+    cheats = _cheats(attack, network)
     entitled = {
         miner.name: Quota.of_ppm(miner.entitlement.cpu_ppm).quota_us or 0
         for miner in charter.miners
@@ -270,7 +275,7 @@ def _cpu_s(process: psutil.Process) -> float:
 
 def _teller(out: Console, begun: float) -> Callable[[str], None]:
     def say(what: str) -> None:
-        out.print(f"[dim]{time.monotonic() - begun:5.1f} s[/dim] {what}", highlight=False)
+        out.print(f"[dim]{time.monotonic() - begun:5.1f} s[/dim] {what}", soft_wrap=True)
 
     return say
 

@@ -53,9 +53,9 @@ def fair_cpu(miners: int, cores: int | None = None) -> float:
 
 
 class LocalNetwork:
-    """The network in one folder; `async with` starts all of it and ends all of it.
+    """The network in one folder: `async with` starts all of it but the miners, and ends all of it.
 
-    `quotas` overrides the entitlement that a miner is started with (an attack from the first second).
+    `start_miners` comes after, so that whoever wants to see everything from the first frame on can connect first.
     """
 
     def __init__(
@@ -65,12 +65,10 @@ class LocalNetwork:
         miners: int,
         runtime: str | None,
         say: Say,
-        overrides: Mapping[int, float] | None = None,
         port: int | None = None,
     ) -> None:
         self.layout, self.say = layout, say
         self._miners, self._wanted, self._port = miners, runtime, port
-        self._overrides = dict(overrides or {})
         self.children: dict[str, Child] = {}
         self.runtime: Runtime
         self.charter: SealedCharter
@@ -91,6 +89,20 @@ class LocalNetwork:
         await self._stop()
 
     # --- what others use ---
+
+    async def start_miners(self, factors: Mapping[str, float] | None = None) -> None:
+        """Start every miner at its entitlement, or that times its factor (an attack from the first second).
+
+        Raises:
+            MachineError: one could not be started.
+        """
+        factors = factors or {}
+        quotas = {
+            miner.name: Quota.of_ppm(round(miner.entitlement.cpu_ppm * factors.get(miner.name, 1.0)))
+            for miner in self.charter.charter.miners
+        }
+        self.say(f"starting {len(quotas)} miners ({self.runtime.name})")
+        await asyncio.to_thread(start_all, self.runtime, quotas)
 
     def console(self) -> Node:
         """A node to look on with.
@@ -125,12 +137,6 @@ class LocalNetwork:
         await self._start_broker(charter)
         for name in self._order(charter):
             self._start_component(name)
-        quotas = {
-            miner.name: Quota.of_ppm(int(miner.entitlement.cpu_ppm * self._overrides.get(index, 1.0)))
-            for index, miner in enumerate(charter.miners)
-        }
-        self.say(f"starting {len(quotas)} miners ({self.runtime.name})")
-        await asyncio.to_thread(start_all, self.runtime, quotas)
 
     @property
     def _scope(self) -> str:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from console.picture import Picture
-from console.watch import watch
 from rich.console import Console
 
+from console import events
+from console.picture import Picture
+from console.watch import watch
 from mint.bus.bus import Bus
 from mint.bus.options import BusOptions
 from mint.charter.seal import OPERATOR, SealedCharter, load_charter
@@ -45,7 +46,7 @@ async def run(options: UpOptions, out: Console, stop: asyncio.Event) -> None:
     begun = time.monotonic()
 
     def say(what: str) -> None:
-        out.print(f"[dim]{time.monotonic() - begun:5.1f} s[/dim] {what}", highlight=False)
+        out.print(f"[dim]{time.monotonic() - begun:5.1f} s[/dim] {what}", soft_wrap=True)
 
     with layout.locked():
         network = LocalNetwork(
@@ -54,6 +55,7 @@ async def run(options: UpOptions, out: Console, stop: asyncio.Event) -> None:
         async with network:
             write_atomic(layout.root / ADDRESS, f"{network.broker.address}:{network.broker.port}\n".encode())
             try:
+                await network.start_miners()
                 say("running; Ctrl-C ends it. Look on with: mint watch")
                 await watch(network.console(), stop, picture=Picture(network.charter), live=options.live)
             finally:
@@ -77,7 +79,10 @@ def running_broker(layout: Layout) -> tuple[str, int]:
 
 async def look_on(node: Node, stop: asyncio.Event, *, as_json: bool) -> None:
     """`mint watch`: the live view of a running network, or its events as JSON lines."""
-    await watch(node, stop, picture=Picture(node.charter), live=not as_json, as_json=as_json)
+    if as_json:
+        await watch(node, stop, emit=lambda event: print(events.as_json(event), flush=True), live=False)
+    else:
+        await watch(node, stop, live=True)
 
 
 async def publish_charter(layout: Layout, host: str, port: int) -> None:

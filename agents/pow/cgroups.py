@@ -37,6 +37,7 @@ def make(here: Hierarchy, scope: str, miner: str, quota: Quota, memory_limit_byt
         if hold.quota().quota_us is None:
             hold.set_quota(quota)
         _limit_memory(here, path, miner, memory_limit_bytes)
+        _weigh(here, scope)
     except (OSError, ContainerError) as error:
         raise MachineError(
             f"the cgroup {path} cannot be made ({error})", "run as root, or with --runtime duty"
@@ -96,6 +97,23 @@ def _delegate(folder: Path) -> None:
     given = files.read_text_or(folder / "cgroup.subtree_control", "").split()
     if wanted := [f"+{name}" for name in V2_CONTROLLERS if name in has and name not in given]:
         (folder / "cgroup.subtree_control").write_text(" ".join(wanted))
+
+
+def _weigh(here: Hierarchy, scope: str) -> None:
+    """Give the folders above the miners the weight of all miners in them.
+
+    Otherwise all of them together would count as one process against the rest of the machine, and on a busy one
+    honest miners would not get what they are entitled to.
+    """
+    file, each, most = ("cpu.weight", 100, 10_000) if here.version == 2 else ("cpu.shares", 1024, 262_144)
+    cpu = here.cpu
+    if cpu is None:
+        return
+    scoped = cpu / scope_path(CGROUPFS, scope)
+    for folder, below in ((scoped, "*/"), (scoped.parent, "*/*/")):
+        if (folder / file).exists():
+            weight = min(most, each * max(1, len(list(folder.glob(below)))))
+            (folder / file).write_text(str(weight))
 
 
 def _limit_memory(here: Hierarchy, path: str, miner: str, limit_bytes: int) -> None:
