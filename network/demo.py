@@ -71,9 +71,8 @@ class Observer:
             self._vote(message, now)
         elif isinstance(message, Verdict):
             self._verdict(message, now)
-        elif isinstance(message, Receipt) and message.action == "restore":
-            if message.miner in self._report.attacked:
-                self._report.repaid_at = now
+        elif isinstance(message, Receipt):
+            self._receipt(message, now)
 
     def _frame(self, frame: Frame) -> None:
         report = self._report
@@ -82,6 +81,10 @@ class Observer:
             report.start_to_first_frame_s = time.monotonic() - self._begun
         if sum(entry.present for entry in frame.miners) == report.miners:
             self.complete.set()
+
+    def _receipt(self, receipt: Receipt, now: float) -> None:
+        if receipt.action == "restore" and receipt.miner in self._report.attacked:
+            self._report.repaid_at = now
 
     def _seen(self, now: float) -> None:
         if self._report.attack_at is not None and self._report.first_seen_at is None:
@@ -147,6 +150,7 @@ async def _run(options: DemoOptions, layout: Layout, out: Console, stop: asyncio
                     picture=Picture(network.charter),
                     observer=observer.see,
                     live=options.live,
+                    console=out,
                 )
             )
             try:

@@ -57,7 +57,9 @@ async def run(options: UpOptions, out: Console, stop: asyncio.Event) -> None:
             try:
                 await network.start_miners()
                 say("running; Ctrl-C ends it. Look on with: mint watch")
-                await watch(network.console(), stop, picture=Picture(network.charter), live=options.live)
+                await watch(
+                    network.console(), stop, picture=Picture(network.charter), live=options.live, console=out
+                )
             finally:
                 (layout.root / ADDRESS).unlink(missing_ok=True)
 
