@@ -20,7 +20,7 @@ import secrets
 import signal
 import subprocess
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -30,8 +30,8 @@ from mint.names import is_name
 
 RUN = "run"
 NS_PER_US = 1000
-# Looked at no more often than this: a look costs some 30 us, and an overrun is paid back anyway.
-LEAST_WAIT_NS = 500_000
+# Looked at no more often than this: a look costs some 20 us, and an overrun is paid back anyway.
+LEAST_WAIT_NS = 2_000_000
 # A process that ends at once (a broken program) is started again this often, not in a busy loop.
 RESTART_AFTER_NS = 1_000_000_000
 # Memory and I/O change slowly and cost two more files to read: every tenth period.
@@ -66,36 +66,38 @@ class Limited:
         self.folder = folder
         self._program = program
         self._process: subprocess.Popen[bytes] | None = None
-        self._clock_seen = 0
         self._bucket = Bucket()
         self._quota = Quota(MIN_QUOTA_US)
+        self._clock_seen = 0  # the process's CPU clock at the last look
         self._stopped_at = 0  # 0: not stopped
         self._period_begin = now - phase_ns  # phases spread the miners' work over the period
         self._not_before = 0
-        first = Usage(secrets.randbits(62) + 1, 0, now, now, 0, 0, 0, 0, 0, 0)
-        self._usage = replace(read_usage(folder) or first, pid=0, memory_bytes=0)
-        self._io_before = self._usage.io_bytes  # of earlier processes
+        self._frozen = False
+        # Cumulative since the folder was made, also by earlier limiters; `_kept` is written once a period.
+        self._kept = read_usage(folder) or Usage(secrets.randbits(62) + 1, 0, now, now, 0, 0, 0, 0, 0, 0)
+        self._before = self._after = now
+        self._used_ns, self._throttled_ns = self._kept.usage_ns, self._kept.throttled_ns
+        self._nr_periods, self._nr_throttled = self._kept.nr_periods, self._kept.nr_throttled
+        self._memory, self._io = 0, self._kept.io_bytes
+        self._io_before = self._io  # of earlier processes
         self._read_quota()
 
     def step(self, now: int) -> int:
         """Do what is due; returns when to be called again (monotonic nanoseconds)."""
-        self._supervise(now)
         self._read_clock()
-        period_ns = self._quota.period_us * NS_PER_US
-        periods = (now - self._period_begin) // period_ns
+        periods = (now - self._period_begin) // (self._quota.period_us * NS_PER_US)
         if periods > 0:
-            self._period_begin += periods * period_ns
-            self._begin_period(periods)
-            period_ns = self._quota.period_us * NS_PER_US
-        end = self._period_begin + period_ns
+            self._period_begin += periods * self._quota.period_us * NS_PER_US
+            self._begin_period(periods, now)
+        end = self._period_begin + self._quota.period_us * NS_PER_US
         if self._process is None:
             return end
-        if (self._bucket.credit_ns > 0 or self._quota.quota_us is None) and not self._frozen():
-            self._go_on(now)
-            unlimited = self._quota.quota_us is None
-            return end if unlimited else min(end, now + max(self._bucket.credit_ns, LEAST_WAIT_NS))
-        self._stop(now)
-        return end
+        unlimited = self._quota.quota_us is None
+        if (self._bucket.credit_ns <= 0 and not unlimited) or self._frozen:
+            self._stop(now)
+            return end
+        self._go_on(now)
+        return end if unlimited else min(end, now + max(self._bucket.credit_ns, LEAST_WAIT_NS))
 
     def end(self) -> None:
         """Kill the process and keep what it used."""
@@ -104,72 +106,74 @@ class Limited:
             self._read_clock()
             self._process.wait()
             self._process = None
-        self._usage = replace(self._usage, pid=0, memory_bytes=0)
-        if self.folder.is_dir():
-            write_usage(self.folder, self._usage)
+        self._keep()
 
     def _supervise(self, now: int) -> None:
         if self._process is not None and self._process.poll() is not None:
             self._process, self._not_before = None, now + RESTART_AFTER_NS
-            self._usage = replace(self._usage, pid=0, memory_bytes=0)
         if self._process is None and now >= self._not_before:
             argv = [*self._program, "--miner", self.folder.name, "--parent", str(os.getpid())]
             nothing = subprocess.DEVNULL
             self._process = subprocess.Popen(argv, stdin=nothing, stdout=nothing, stderr=nothing)
             os.setpriority(os.PRIO_PROCESS, self._process.pid, MINER_NICENESS)
-            self._clock_seen, self._stopped_at, self._io_before = 0, 0, self._usage.io_bytes
-            self._usage = replace(self._usage, pid=self._process.pid)
+            self._clock_seen, self._stopped_at, self._io_before = 0, 0, self._io
 
     def _read_clock(self) -> None:
-        before = time.monotonic_ns()
         used = self._clock_seen
+        self._before = time.monotonic_ns()
         if self._process is not None:
             with contextlib.suppress(OSError):  # it has just ended: what it used since the last look is lost
                 used = time.clock_gettime_ns(cpu_clock(self._process.pid))
-        after = time.monotonic_ns()
-        spent = used - self._clock_seen
+        self._after = time.monotonic_ns()
+        self._bucket.spend(used - self._clock_seen)
+        self._used_ns += used - self._clock_seen
         self._clock_seen = used
-        self._bucket.spend(spent)
-        self._usage = replace(
-            self._usage, before_ns=before, after_ns=after, usage_ns=self._usage.usage_ns + spent
-        )
 
-    def _begin_period(self, periods: int) -> None:
+    def _begin_period(self, periods: int, now: int) -> None:
+        self._supervise(now)
         self._read_quota()
-        if self._quota.quota_us is not None:
-            self._bucket.fill(periods, self._quota.quota_us * NS_PER_US)
-        else:
+        self._frozen = (self.folder / FROZEN).exists()
+        if self._quota.quota_us is None:
             self._bucket.credit_ns = 0
-        number = self._usage.nr_periods + periods
-        self._usage = replace(self._usage, nr_periods=number)
-        if number % SLOW_EVERY < periods and self._process is not None:
-            memory, read_written = memory_and_io(self._process.pid)
-            self._usage = replace(
-                self._usage,
-                memory_bytes=memory,
-                io_bytes=max(self._usage.io_bytes, self._io_before + read_written),
-            )
-        write_usage(self.folder, self._usage)
+        else:
+            self._bucket.fill(periods, self._quota.quota_us * NS_PER_US)
+        self._nr_periods += periods
+        if self._process is not None and self._nr_periods % SLOW_EVERY < periods:
+            self._memory, read_written = memory_and_io(self._process.pid)
+            self._io = max(self._io, self._io_before + read_written)
+        self._keep()
+
+    def _keep(self) -> None:
+        self._kept = Usage(
+            epoch=self._kept.epoch,
+            pid=self._process.pid if self._process is not None else 0,
+            before_ns=self._before,
+            after_ns=self._after,
+            usage_ns=self._used_ns,
+            nr_periods=self._nr_periods,
+            nr_throttled=self._nr_throttled,
+            throttled_ns=self._throttled_ns,
+            memory_bytes=self._memory if self._process is not None else 0,
+            io_bytes=self._io,
+        )
+        with contextlib.suppress(FileNotFoundError):  # the folder was removed
+            write_usage(self.folder, self._kept)
 
     def _read_quota(self) -> None:
         # What cannot be read as a quota leaves the last one in force.
         with contextlib.suppress(OSError, ValueError):
             self._quota = parse_quota((self.folder / QUOTA).read_text())
 
-    def _frozen(self) -> bool:
-        return (self.folder / FROZEN).exists()
-
     def _stop(self, now: int) -> None:
         if not self._stopped_at and self._process is not None:
             self._process.send_signal(signal.SIGSTOP)
             self._stopped_at = now
-            self._usage = replace(self._usage, nr_throttled=self._usage.nr_throttled + 1)
+            self._nr_throttled += 1
 
     def _go_on(self, now: int) -> None:
         if self._stopped_at and self._process is not None:
             self._process.send_signal(signal.SIGCONT)
-            stopped = now - self._stopped_at
-            self._usage = replace(self._usage, throttled_ns=self._usage.throttled_ns + stopped)
+            self._throttled_ns += now - self._stopped_at
             self._stopped_at = 0
 
 
