@@ -132,7 +132,9 @@ def open_envelope(
     Raises:
         Rejected: with the first reason found.
     """
-    body = _body(data)
+    envelope = _envelope(data)
+    # mypy cannot see that a union is a type to decode
+    body: Stream | Object = decode(envelope.body, Stream | Object)  # type: ignore[arg-type]
     kind = kinds.BY_NAME.get(body.kind)
     if kind is None or (expect is not None and body.kind != expect):
         raise Rejected(Reason.WRONG_KIND, f"{body.kind!r} from {body.sender}")
@@ -146,7 +148,6 @@ def open_envelope(
     if member.role not in kind.roles:
         raise Rejected(Reason.WRONG_ROLE, f"{body.sender} is {member.role} and may not send {kind.name}")
     _check_topic(body, kind, trust.topics, topic)
-    envelope = decode(data, Envelope)
     if not verifies(member.key, envelope.signature, DOMAIN + trust.network + envelope.body):
         raise Rejected(Reason.BAD_SIGNATURE, f"{kind.name} in the name of {body.sender}")
     message = decode(body.payload, kind.type)
@@ -162,12 +163,15 @@ def object_hash(data: bytes) -> bytes:
     return hashlib.sha256(decode(data, Envelope).body).digest()
 
 
-def _body(data: bytes) -> Stream | Object:
+def _envelope(data: bytes) -> Envelope:
     if len(data) > kinds.MAX_BYTES:
         raise Rejected(Reason.OVERSIZE, f"{len(data)} bytes, at most {kinds.MAX_BYTES}")
-    # mypy cannot see that a union is a type to decode
-    body: Stream | Object = decode(decode(data, Envelope).body, Stream | Object)  # type: ignore[arg-type]
-    return body
+    envelope = decode(data, Envelope)
+    # The signature covers the body only, and a sample is known by the hash of its envelope: whoever passes one
+    # on must not be able to give it another hash.
+    if encode(envelope) != data:
+        raise Rejected(Reason.MALFORMED, "not the shortest encoding of an envelope")
+    return envelope
 
 
 def _check_topic(body: Stream | Object, kind: kinds.Kind, topics: Topics, topic: str | None) -> None:
