@@ -11,7 +11,9 @@ from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
+from typer.exceptions import TyperException
 
+from agents.pow.choose import IN_ORDER
 from mint.charter.model import Charter
 from mint.charter.seal import load_charter
 from mint.errors import InputError, MintError
@@ -45,18 +47,22 @@ Runtime = Annotated[
 
 
 def main() -> int:
-    """Run a command; its exit code (mint/errors.py)."""
+    """Run a command; its exit code (mint/errors.py). Whatever is wrong is said in one line."""
     try:
-        app()
-    except SystemExit as exit_:
-        return exit_.code if isinstance(exit_.code, int) else 1
+        code = app(standalone_mode=False)
+    except TyperException as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "mint"
+        what = error.format_message() if hasattr(error, "format_message") else str(error)
+        sys.stderr.write(f"{command}: {' '.join(what.split()).rstrip('.')}; see {command} --help\n")
+        return 2
     except MintError as error:
         sys.stderr.write(f"mint: {error}\n")
         return error.exit_code
     except OSError as error:
         sys.stderr.write(f"mint: {error}\n")
         return 1
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def _until_interrupted(work: Callable[[asyncio.Event], Coroutine[None, None, T]]) -> T:
@@ -107,7 +113,7 @@ def demo_(
         attack=attack_named(attack),
         miners=miners,
         seconds=seconds,
-        runtime=runtime,
+        runtime=_known(runtime),
         live=not once and out.is_terminal,
         report=_writable(report, "--report"),
     )
@@ -130,7 +136,7 @@ def up_(
     """Run the network here, without an attack, until told to stop (Ctrl-C); it continues where it was."""
     out = Console(highlight=False)
     options = up.UpOptions(
-        folder or default_dir("up"), miners, runtime, port, live=not quiet and out.is_terminal
+        folder or default_dir("up"), miners, _known(runtime), port, live=not quiet and out.is_terminal
     )
     _until_interrupted(lambda stop: up.run(options, out, stop))
 
@@ -175,7 +181,6 @@ def init_(
     """
     layout = Layout(folder)
     with layout.locked():
-        layout.check_ours()
         if layout.charter_toml.exists():
             raise InputError(str(folder), "holds a network already", "choose an empty --dir")
         operator = new_operator(layout)
@@ -272,6 +277,13 @@ def _writable(path: Path | None, option: str) -> Path | None:
     if path is not None and (path.is_dir() or not path.resolve().parent.is_dir()):
         raise InputError(option, f"{path} cannot be written", "name a file in a folder that exists")
     return path
+
+
+def _known(runtime: str | None) -> str | None:
+    """`runtime`, when there is such a one: said before anything is cleared or founded."""
+    if runtime is not None and runtime not in IN_ORDER:
+        raise InputError("--runtime", f"{runtime!r} is not a runtime", f"use one of {', '.join(IN_ORDER)}")
+    return runtime
 
 
 def _said(text: str) -> None:

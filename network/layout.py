@@ -87,11 +87,13 @@ class Layout:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder for this process alone.
+        """Hold the folder for this process alone; made where there is none.
 
         Raises:
-            InputError: another process holds it, or it cannot be written.
+            InputError: another process holds it, it cannot be written, or it holds something else.
         """
+        if self.root.exists():
+            self._check_ours()
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -111,7 +113,7 @@ class Layout:
         finally:
             os.close(handle)
 
-    def check_ours(self) -> None:
+    def _check_ours(self) -> None:
         """Refuse a folder that holds something else.
 
         Raises:

@@ -125,7 +125,6 @@ class LocalNetwork:
 
     async def _start(self) -> None:
         environment_is_quiet()
-        self.layout.check_ours()
         founded = self.layout.charter.exists()
         if founded:
             self._load()
@@ -233,12 +232,11 @@ class LocalNetwork:
 
 
 def discard(layout: Layout, say: Say) -> None:
-    """Remove a network's folder, and first whatever a killed run of it left running.
+    """Remove what is in a network's folder (held by us), and first whatever a killed run of it left running.
 
     Raises:
-        InputError: the folder is not a network's.
+        InputError: its charter or key cannot be read.
     """
-    layout.check_ours()
     if layout.charter.exists():
         sealed = load_charter(layout.charter, load_public(layout.operator_public), wall_ms())
         runtime = choose(scope(sealed.charter.network), layout.miners, None, lambda _: None)

@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import NoReturn
 
 from mint.containers.hierarchy import CGROUP_ROOT
 from mint.errors import InputError, MintError
@@ -56,9 +57,16 @@ def main(command: str, arguments: list[str]) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 def parser(command: str) -> argparse.ArgumentParser:
     """The options of a component."""
-    parsed = argparse.ArgumentParser(
+    parsed = _Parser(
         prog=f"mint {command}",
         description=ABOUT[command],
         epilog=f"example: mint {command} --charter /etc/mint/charter.signed --node NAME "
