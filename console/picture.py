@@ -185,7 +185,7 @@ class Picture:
             return ""
         ask = f"no frame for {late_ms // 1000} s: is the manager's host down?"
         if self.number:
-            return f"{ask} Enforcers hold what they have, no new verdicts come."
+            return f"{ask} Enforcers hold what they have, no verdicts come."
         return f"{ask} None came since this console began to wait."
 
     def note(self, text: str, now_ms: int) -> Event:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 
 from rich.console import Console
 
-from console.events import Event
+from console.events import Event, as_line
 from console.live import View, screen
 from console.picture import Picture
 from mint.bus.bus import Bus
@@ -46,11 +46,18 @@ async def watch(
         stop: ends it.
         picture: to feed; None: one of its own.
         observer: called with every message when it comes, once the picture has accepted it.
-        emit: called with every event when it comes (events.as_line and as_json make text of one).
+        emit: called with every event when it comes (events.as_line and as_json make text of one); None: where
+            nothing is drawn, events are printed as plain lines.
         live: whether the picture is drawn.
-        console: the terminal to draw on; None: standard output.
+        console: where to draw or print; None: standard output.
     """
-    await _Watch(node, picture or Picture(node.charter), observer, emit).run(stop, console, live=live)
+    console = console or Console()
+    if emit is None and not live:
+
+        def emit(event: Event) -> None:
+            console.out(as_line(event), highlight=False)
+
+    await _Watch(node, picture or Picture(node.charter), observer, emit).run(stop, console if live else None)
 
 
 class _Watch:
@@ -66,12 +73,12 @@ class _Watch:
         self._node, self._picture, self._observer, self._emit = node, picture, observer, emit
         self._changed = asyncio.Event()
 
-    async def run(self, stop: asyncio.Event, console: Console | None, *, live: bool) -> None:
+    async def run(self, stop: asyncio.Event, console: Console | None) -> None:
         bus = bus_of(self._node, self._subscriptions())
         bus.options = dataclasses.replace(bus.options, session_expiry_s=SESSION_S)
         async with bus, asyncio.TaskGroup() as tasks:
             reading = tasks.create_task(self._read(bus.messages(), Courier(self._node, bus)))
-            drawing = tasks.create_task(self._draw(bus, (console or Console()) if live else None))
+            drawing = tasks.create_task(self._draw(bus, console))
             await stop.wait()
             reading.cancel()
             drawing.cancel()
