@@ -52,18 +52,29 @@ class DockerHold:
         )
 
     def counters(self) -> Counters:
-        """One reading by the engine, somewhere within the bracket."""
+        """One reading by the engine, somewhere within the bracket.
+
+        Raises:
+            ContainerError: the engine has none.
+        """
         before = time.monotonic_ns()
         answer = self._asked(lambda: self._container.stats(stream=False, one_shot=True))
         after = time.monotonic_ns()
         stats = cast(dict[str, Any], answer)  # an iterator only if asked to stream
         cpu, memory = stats.get("cpu_stats", {}), stats.get("memory_stats", {})
+        usage = int(cpu.get("cpu_usage", {}).get("total_usage", 0))
+        if (
+            usage == 0
+        ):  # what an engine answers that has no reading (not running, or busy); no process has used nothing
+            raise ContainerError(
+                f"Docker has no reading of container {self._container.name} of miner {self.miner}"
+            )
         throttling = cpu.get("throttling_data", {})
         disks = stats.get("blkio_stats", {}).get("io_service_bytes_recursive") or []
         return Counters(
             before_ns=before,
             after_ns=after,
-            usage_ns=int(cpu.get("cpu_usage", {}).get("total_usage", 0)),
+            usage_ns=usage,
             nr_periods=int(throttling.get("periods", 0)),
             nr_throttled=int(throttling.get("throttled_periods", 0)),
             throttled_ns=int(throttling.get("throttled_time", 0)),
