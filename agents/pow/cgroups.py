@@ -33,7 +33,12 @@ def make(here: Hierarchy, scope: str, miner: str, quota: Quota, memory_limit_byt
     hold = cgroup_hold(here, miner, path)
     try:
         for controller, root in here.mounts.items():
-            _make_folders(root, path, controller)
+            try:
+                _make_folders(root, path, controller)
+            except (
+                FileNotFoundError
+            ):  # another scope's end has just removed the empty `mint` under it: once more
+                _make_folders(root, path, controller)
         if hold.quota().quota_us is None:
             hold.set_quota(quota)
         _limit_memory(here, path, miner, memory_limit_bytes)
