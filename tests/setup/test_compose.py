@@ -104,3 +104,13 @@ def test_the_health_check_knows_the_port() -> None:
     published = re.search(r":(\d+)\"\]", text)
     assert published is not None
     assert f":{int(published[1]):04X} " in text
+
+
+def test_the_image_opens_every_folder_of_state(project: dict[str, Any]) -> None:
+    """A new volume takes its mode from the image; without this Mosquitto could not store what it acknowledged."""
+    opened = re.search(r"chmod 1777 (.+)", (FILE.parent / "Dockerfile").read_text())
+    assert opened is not None
+    mounted = {v.rsplit(":", 2)[1] if isinstance(v, str) else v["target"]
+               for s in project["services"].values() for v in s["volumes"]
+               if not (v.startswith("/") if isinstance(v, str) else v["type"] == "bind")}  # fmt: skip
+    assert mounted == set(opened[1].split())
