@@ -1,16 +1,18 @@
 """Hands on the miners of this device: find their holds, look at them, take the steps of a plan.
 
 Miners in cgroup files or under a duty cycle take some hundred microseconds and are handled where we are. Those
-that only Docker's API reaches take up to seconds, so finding and handling them happens in threads, and a miner
-is never handled twice at a time.
+that only Docker's API reaches take up to seconds, and the engine may hang for half a minute, so that happens one
+after the other in daemon threads, which hold up neither the other miners nor our end.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -62,6 +64,7 @@ class Hands:
         self._containers: dict[str, Hold] = {}
         self._listed_ns = self._asked_ns = -DOCKER_EVERY_NS
         self._client: DockerClient | None = None
+        self._engine = asyncio.Lock()
 
     def hold(self, miner: str) -> Hold | None:
         """The hold on a miner, if it was found."""
@@ -86,15 +89,21 @@ class Hands:
             return
         self._asked_ns = time.monotonic_ns()
         try:
-            if self._client is None:
-                self._client = await asyncio.to_thread(docker_client)
-            self._containers = await asyncio.to_thread(
-                find_docker, self._scope, self._client, cgroup_root=self._cgroup_root
-            )
+            async with self._engine:
+                if self._client is None:
+                    self._client = await _in_thread(docker_client)
+                client = self._client
+                self._containers = await _in_thread(
+                    lambda: find_docker(self._scope, client, cgroup_root=self._cgroup_root)
+                )
             self._quiet.forget("docker")
         except MachineError as error:
             self._quiet.warning("docker", f"containers cannot be listed: {error}")
             self._disconnect()
+
+    def look_again(self) -> None:
+        """A miner could not be handled: its container may be another one by now."""
+        self._listed_ns = self._asked_ns = -DOCKER_EVERY_NS
 
     async def see(self, hold: Hold, *, books: bool) -> Seen:
         """Look at a miner, at its counter too where `books`.
@@ -102,7 +111,7 @@ class Hands:
         Raises:
             ContainerError: it is gone.
         """
-        return await _on(hold, lambda: self._see(hold, books=books))
+        return await self._on(hold, lambda: self._see(hold, books=books))
 
     async def act(self, hold: Hold, wish: Wish, steps: Iterable[Step]) -> Seen:
         """Take the steps, and see what came of it.
@@ -110,7 +119,7 @@ class Hands:
         Raises:
             ContainerError: one could not be taken; those before it were.
         """
-        return await _on(hold, lambda: self._act(hold, wish, steps))
+        return await self._on(hold, lambda: self._act(hold, wish, steps))
 
     def close(self) -> None:
         """Let go of everything; what was set stays set."""
@@ -137,6 +146,12 @@ class Hands:
                     hold.thaw()
         return self._see(hold, books=True)
 
+    async def _on(self, hold: Hold, work: Callable[[], T]) -> T:
+        if is_quick(hold):
+            return work()
+        async with self._engine:
+            return await _in_thread(work)
+
     def _disconnect(self) -> None:
         if self._client is not None:
             self._client.close()
@@ -148,5 +163,27 @@ def is_quick(hold: Hold) -> bool:
     return isinstance(hold, HoldV1 | HoldV2 | DutyHold)
 
 
-async def _on(hold: Hold, work: Callable[[], T]) -> T:
-    return work() if is_quick(hold) else await asyncio.to_thread(work)
+async def _in_thread(work: Callable[[], T]) -> T:
+    """`work()` in a daemon thread: unlike asyncio's own threads, nobody waits for it at the end."""
+    loop = asyncio.get_running_loop()
+    result: asyncio.Future[T] = loop.create_future()
+
+    def settle(value: T | None, error: Exception | None) -> None:
+        if result.cancelled():
+            return
+        if error is not None:
+            result.set_exception(error)
+        else:
+            result.set_result(value)  # type: ignore[arg-type] # a value where there is no error
+
+    def run() -> None:
+        value, failed = None, None
+        try:
+            value = work()
+        except Exception as error:  # whatever it is belongs to who waits
+            failed = error
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, value, failed)
+
+    threading.Thread(target=run, name="enforcer hands", daemon=True).start()
+    return await result

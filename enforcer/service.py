@@ -10,8 +10,9 @@ import asyncio
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from enforcer.core import Core
 from enforcer.hands import Hands, is_quick
@@ -31,10 +32,13 @@ from mint.verdict import verify_verdict
 DATABASE = "enforcer.sqlite"
 # Open books are stored this often: what was used up to then is known even if cgroup and enforcer die together.
 CHECKPOINT_PERIODS = 10
-# Verdicts under a charter that has not reached us yet: one for each miner of a large device.
+# Verdicts kept for a charter that has not reached us yet: a few for each miner of a large device.
 MAX_EARLY = 64
 # After a receipt was refused, and between looks for containers.
 RETRY_S = 5.0
+
+# Runs something beside, until the service ends.
+Spawn = Callable[[Coroutine[Any, Any, None]], None]
 
 
 class Enforcer:
@@ -69,50 +73,62 @@ class Enforcer:
                 Subscription(topics.verdict("+", "+"), limit=1024, overflow=Overflow.DROP_NEWEST),
             ],
         )
-        async with bus, asyncio.TaskGroup() as tasks:
-            work = [
-                tasks.create_task(self._tick(tasks)),
-                tasks.create_task(self._find_containers()),
-                tasks.create_task(self._read(bus.messages(), Courier(self._node, bus), tasks)),
-                tasks.create_task(self._tell(bus)),
-            ]
+        async with bus, asyncio.TaskGroup() as group:
+
+            def spawn(work: Coroutine[Any, Any, None]) -> None:
+                task = group.create_task(work)
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+
+            tasks: set[asyncio.Task[None]] = set()
+            spawn(self._tick(spawn))
+            spawn(self._find_containers())
+            spawn(self._read(bus.messages(), Courier(self._node, bus), spawn))
+            spawn(self._tell(bus))
             await stop.wait()
-            for task in work:
+            for task in tuple(tasks):
                 task.cancel()
 
     # --- what comes in ---
 
-    async def _read(
-        self, messages: AsyncIterator[Incoming], courier: Courier, tasks: asyncio.TaskGroup
-    ) -> None:
+    async def _read(self, messages: AsyncIterator[Incoming], courier: Courier, spawn: Spawn) -> None:
         async for incoming in messages:
-            courier.opened(incoming, lambda opened, _: self._handle(opened, tasks))
+            courier.opened(incoming, lambda opened, _: self._handle(opened, spawn))
             if self._charter is not self._node.charter:
-                self._take_charter(courier, tasks)
+                self._take_charter(spawn)
 
-    def _handle(self, opened: Opened, tasks: asyncio.TaskGroup) -> None:
+    def _handle(self, opened: Opened, spawn: Spawn) -> None:
         message = opened.message
         if isinstance(message, Frame):
             self.core.see_frame(message.number, time.monotonic_ns())
         elif isinstance(message, Verdict):
-            self._judge(opened, message, tasks)
+            self._judge(opened, message, spawn)
 
-    def _judge(self, opened: Opened, verdict: Verdict, tasks: asyncio.TaskGroup) -> None:
-        if self.core.knows(verdict.miner, verdict.began) or self._expired():
+    def _judge(self, opened: Opened, verdict: Verdict, spawn: Spawn) -> None:
+        if self.core.knows(verdict.miner, verdict.began):
             return  # before the dearer check: a verdict has as many certificates as publishers, and is retained
+        if self._expired():
+            self._keep(opened)
+            return
         try:
             proven = verify_verdict(verdict, self._node.charters)
         except Rejected as rejected:
-            if rejected.reason is Reason.UNKNOWN_CHARTER and len(self._early) < MAX_EARLY:
-                self._early[opened.hash] = opened
+            if rejected.reason is Reason.UNKNOWN_CHARTER:
+                self._keep(opened)
             raise
         if self.core.accept(opened.hash, proven, time.monotonic_ns()):
             self._node.log.info(
                 "verdict on %s, offence %d, rung %d", verdict.miner, proven.began, proven.rung
             )
-            tasks.create_task(self._reconcile_now(verdict.miner))
+            spawn(self._reconcile_now(verdict.miner))
 
-    def _take_charter(self, courier: Courier, tasks: asyncio.TaskGroup) -> None:
+    def _keep(self, opened: Opened) -> None:
+        """Judge it again when a charter comes."""
+        self._early[opened.hash] = opened
+        while len(self._early) > MAX_EARLY:
+            del self._early[next(iter(self._early))]
+
+    def _take_charter(self, spawn: Spawn) -> None:
         self._charter = self._node.charter
         self.core.take_charter(self._charter.charter)
         if not self.core.miners:
@@ -120,13 +136,13 @@ class Enforcer:
         early, self._early = self._early, {}
         for opened in early.values():
             try:
-                self._handle(opened, tasks)
+                self._handle(opened, spawn)
             except Rejected as rejected:
                 self._node.rejections.count(rejected, "a verdict that came before its charter")
 
     # --- miners ---
 
-    async def _tick(self, tasks: asyncio.TaskGroup) -> None:
+    async def _tick(self, spawn: Spawn) -> None:
         """Reconcile every miner once a period."""
         due, periods = time.monotonic(), 0
         while True:
@@ -138,7 +154,7 @@ class Enforcer:
                         await self._reconcile(miner)
                         await asyncio.sleep(0)  # a verdict must not wait for the whole device
                     elif hold is not None and not self._locks[miner].locked():
-                        tasks.create_task(self._reconcile_now(miner))
+                        spawn(self._reconcile_now(miner))
                 periods += 1
                 if periods % CHECKPOINT_PERIODS == 0:
                     self.core.checkpoint()
@@ -172,6 +188,7 @@ class Enforcer:
                     seen = await self._hands.see(hold, books=True)
             except ContainerError as error:
                 self._quiet.warning(f"miner {miner}", str(error))
+                self._hands.look_again()
                 return
             self.core.done(plan, seen, time.monotonic_ns(), wall_ms())
 

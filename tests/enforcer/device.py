@@ -1,4 +1,4 @@
-"""A device in a few lines: one miner that never rests, its kernel files, an enforcer with a disk, and a broker."""
+"""A device in a few lines: a miner of one thread that never rests, its kernel files, an enforcer with a disk."""
 
 from __future__ import annotations
 
@@ -71,8 +71,9 @@ class Device:
         for _ in range(periods):
             self.mono_ns += PERIOD_NS
             if not self.frozen:
-                quota = self.quota.quota_us or 2 * self.quota.period_us
-                self.usage_ns += self.refill * quota * PERIOD_NS // self.quota.period_us
+                quota, whole = self.quota.quota_us, self.quota.period_us
+                used_us = whole if quota is None else min(self.refill * quota, whole)
+                self.usage_ns += used_us * PERIOD_NS // whole
 
     def boot_again(self) -> None:
         """A new uptime: clock and counters from zero, the container started as it should be."""
