@@ -185,8 +185,10 @@ class Connection(aiomqtt.Client):
     ) -> None:
         if flags.is_disconnect_packet_from_server:
             self._end(str(reason_code))
-        else:
+        elif reason_code.getName() == "Unspecified error":  # paho's word for a socket that ended
             self._end(self._last_error.text or "closed by the broker")
+        else:
+            self._end(str(reason_code))
 
     def _on_message(self, client: Paho, userdata: object, message: MQTTMessage) -> None:
         self._deliver(message)

@@ -71,6 +71,7 @@ class Cable:
         self._ends: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self.port = 0
+        self.silent = False  # connections stay, but nothing comes through
 
     async def __aenter__(self) -> Self:
         await self.plug()
@@ -111,10 +112,13 @@ class Cable:
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while data := await reader.read(65536):
+                if self.silent:
+                    continue
                 writer.write(data)
                 await writer.drain()
         except OSError:
             pass
+        await eventually(lambda: not self.silent)  # an end does not come through either
         writer.transport.abort()
 
 
