@@ -77,6 +77,7 @@ class Net:
             "manager": Role.MANAGER,
             **{f"det{n + 1}": Role.DETECTOR for n in range(detectors)},
             "enforcer": Role.ENFORCER,
+            "console": Role.CONSOLE,
             **dict.fromkeys(edges, Role.AGENT),
         }
         self.detectors = tuple(name for name, role in self.roles.items() if role is Role.DETECTOR)

@@ -1,0 +1,516 @@
+"""The twin manager's core: what it takes, what a frame says, when it closes, and what a crash leaves."""
+
+from __future__ import annotations
+
+import copy
+import random
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mint.charter.seal import SealedCharter
+from mint.effects import Post, Say
+from mint.envelope import Opened, Stream, object_hash
+from mint.errors import Reason, Rejected
+from mint.merkle import leaf_hash, root
+from mint.messages.frame import MAX_DECISIONS, NOTHING, Frame
+from mint.messages.sample import Ack, MinerReading, Sample, Twin
+from mint.verdict import Proven
+from tests.builders import MS, T0_MS, Edge, Net, S
+from twin_broker.core import MAX_PENDING, NO_HASH, Closed, TwinManager
+from twin_broker.store import FrameStore
+
+NET = Net(miners=4, devices=2)
+NOW = 1000 * S
+
+
+def manager(net: Net = NET) -> TwinManager:
+    return TwinManager(net.sealed, net.signer("manager"), NOW)
+
+
+def edge(name: str = "edge1", net: Net = NET, session: int = 1) -> Edge:
+    return Edge(net, name, random.Random(1), session)
+
+
+def frame_of(closed: Closed) -> Frame:
+    return NET.message(closed.data, Frame)
+
+
+def said(closed: Closed, kind: type[msgspec.Struct]) -> list[Any]:
+    return [
+        effect.message
+        for effect in closed.effects
+        if isinstance(effect, Say) and isinstance(effect.message, kind)
+    ]
+
+
+# --- frames -------------------------------------------------------------------------------------------
+
+
+def test_a_frame_rests_on_the_newest_sample_of_each_device_and_acknowledges_all() -> None:
+    core, one, two = manager(), edge("edge1"), edge("edge2")
+    sent = [edge_.sealed(NOW + n * S) for n in range(3) for edge_ in (one, two)]
+    for data in sent:
+        assert core.sample(NET.opened(data), NOW) is None
+    closed = core.close(NOW + 3 * S, T0_MS)
+    frame = frame_of(closed)
+    assert (frame.number, frame.previous, frame.charter, frame.time_ms) == (
+        1,
+        NO_HASH,
+        NET.sealed.hash,
+        T0_MS,
+    )
+    assert [(d.device, d.session, d.sequence, d.leaf) for d in frame.devices] == [
+        ("edge1", 1, 3, leaf_hash(sent[4])),
+        ("edge2", 1, 3, leaf_hash(sent[5])),
+    ]
+    assert frame.root == root([leaf_hash(sent[4]), leaf_hash(sent[5])])
+    assert [m.miner for m in frame.miners] == ["m01", "m02", "m03", "m04"]
+    newest = {r.miner: r for data in sent[4:] for r in NET.message(data, Sample).miners}
+    for miner in frame.miners:
+        assert miner.present
+        assert (miner.usage_ns, miner.before_ns) == (
+            newest[miner.miner].usage_ns,
+            newest[miner.miner].before_ns,
+        )
+    assert sorted(closed.samples) == sorted(sent)
+    assert said(closed, Ack) == [Ack("edge1", 1, 3), Ack("edge2", 1, 3)]
+    assert sorted(twin.miner for twin in said(closed, Twin)) == ["m01", "m02", "m03", "m04"]
+
+
+def test_frames_chain() -> None:
+    core = manager()
+    closed = [core.close(NOW + n * S, T0_MS + n) for n in range(4)]
+    frames = [frame_of(one) for one in closed]
+    assert [frame.number for frame in frames] == [1, 2, 3, 4]
+    assert [frame.previous for frame in frames] == [NO_HASH, *(one.hash for one in closed[:-1])]
+    assert [one.hash for one in closed] == [object_hash(one.data) for one in closed]
+
+
+def test_who_is_silent_repeats_what_was_known_and_says_so() -> None:
+    core, one = manager(), edge()
+    core.sample(NET.opened(one.sealed(NOW)), NOW)
+    before = frame_of(core.close(NOW + S, T0_MS))
+    closed = core.close(NOW + 2 * S, T0_MS)
+    after = frame_of(closed)
+    assert after.devices[0] == msgspec.structs.replace(before.devices[0], leaf=NOTHING)
+    assert after.root == root([])
+    assert after.miners == tuple(msgspec.structs.replace(m, present=False) for m in before.miners)
+    assert (closed.samples, said(closed, Ack)) == ((), [])
+
+
+def test_a_miner_that_a_sample_leaves_out_is_not_present() -> None:
+    core, one = manager(), edge()
+    core.sample(NET.opened(one.sealed(NOW)), NOW)
+    core.close(NOW + S, T0_MS)
+    one.miners["m01"].running = False  # the model leaves a stopped one out
+    core.sample(NET.opened(one.sealed(NOW + S)), NOW + S)
+    assert {m.miner: m.present for m in frame_of(core.close(NOW + 2 * S, T0_MS)).miners} == {
+        "m01": False,
+        "m03": True,
+    }
+
+
+def test_a_frame_is_published_for_everyone_and_its_charter_is_the_one_in_force() -> None:
+    core = manager()
+    post = core.close(NOW + S, T0_MS).effects[0]
+    assert isinstance(post, Post)
+    assert (post.topic, post.qos, post.retain) == ("mint/1/fog1/frame", 1, False)
+    second = NET.next_version(title="two", miners=NET.charter.miners[:3], devices=NET.charter.devices)
+    core.sample(NET.opened(edge("edge2").sealed(NOW)), NOW)
+    core.take_charter(second)
+    frame = frame_of(core.close(NOW + 2 * S, T0_MS))
+    assert frame.charter == second.hash
+    assert [m.miner for m in frame.miners] == ["m02"]  # m04 is no miner any more
+
+
+# --- when it closes -----------------------------------------------------------------------------------
+
+
+def test_it_waits_for_who_spoke_lately_and_no_longer_than_a_quarter_of_a_period() -> None:
+    core, one, two = manager(), edge("edge1"), edge("edge2")
+    assert core.due_ns() == NOW + S  # nobody spoke yet
+    for edge_ in (one, two):
+        core.sample(NET.opened(edge_.sealed(NOW)), NOW)
+    core.close(NOW, T0_MS)
+    assert core.due_ns() == NOW + S * 5 // 4
+    core.sample(NET.opened(one.sealed(NOW + S)), NOW)
+    assert core.due_ns() == NOW + S * 5 // 4
+    core.sample(NET.opened(two.sealed(NOW + S)), NOW)
+    assert core.due_ns() == NOW + S // 2  # however fast they send
+    core.close(NOW, T0_MS)
+    for _ in range(3):  # edge2 falls silent: three frames wait for it
+        core.sample(
+            NET.opened(one.sealed(one.rng.randrange(5) * MS + NOW + (core.number + 1) * S)),
+            NOW + core.number * S,
+        )
+        assert core.due_ns() == NOW + S * 5 // 4
+        core.close(NOW, T0_MS)
+    core.sample(NET.opened(one.sealed(NOW + (core.number + 1) * S)), NOW + core.number * S)
+    assert core.due_ns() == NOW + S // 2
+
+
+# --- what is not taken --------------------------------------------------------------------------------
+
+
+def state(core: TwinManager) -> Any:
+    """Everything that later frames depend on."""
+    return copy.deepcopy((core.number, core.head, core.twins, core._devices, core._fresh))
+
+
+def changed(one: Edge, at_ns: int, change: Callable[[Sample], Sample]) -> Opened:
+    topic = NET.sealed.topics().sample(one.name)
+    return NET.opened(one.signer.stream(change(one.sample(at_ns)), topic, T0_MS))
+
+
+def each(change: Callable[[MinerReading], MinerReading]) -> Callable[[Sample], Sample]:
+    return lambda sample: msgspec.structs.replace(sample, miners=tuple(map(change, sample.miners)))
+
+
+def with_fields(**changes: Any) -> Callable[[Sample], Sample]:
+    return each(lambda reading: msgspec.structs.replace(reading, **changes))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "said_"),
+    [
+        (with_fields(miner="m02"), Reason.MALFORMED, "reports a miner twice"),
+        (
+            lambda s: msgspec.structs.replace(s, miners=(msgspec.structs.replace(s.miners[0], miner="m02"),)),
+            Reason.IMPOSSIBLE,
+            "reports m02, which is not its miner",
+        ),
+        (
+            lambda s: msgspec.structs.replace(s, miners=(msgspec.structs.replace(s.miners[0], miner="m99"),)),
+            Reason.IMPOSSIBLE,
+            "reports m99, which is not its miner",
+        ),
+        (with_fields(after_ns=NOW), Reason.IMPOSSIBLE, "ends before it begins"),
+        (with_fields(before_ns=NOW - S, after_ns=NOW - S), Reason.IMPOSSIBLE, "time of m01 runs backwards"),
+        (with_fields(usage_ns=0), Reason.IMPOSSIBLE, "use of m01 runs backwards"),
+        (
+            lambda s: msgspec.structs.replace(
+                s, miners=(s.miners[0], msgspec.structs.replace(s.miners[1], usage_ns=0))
+            ),
+            Reason.IMPOSSIBLE,
+            "use of m03 runs backwards",
+        ),
+        (lambda s: msgspec.structs.replace(s, steal_ns=6), Reason.IMPOSSIBLE, "steal time runs backwards"),
+        (with_fields(before_ns=NOW + 99 * S, after_ns=NOW + 99 * S), Reason.WRONG_TIME, "gained"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_changes_nothing(
+    change: Callable[[Sample], Sample], reason: Reason, said_: str
+) -> None:
+    core, one = manager(), edge()
+    for n in range(70):  # the clock has settled
+        opened = changed(one, NOW + n * S, lambda s: msgspec.structs.replace(s, steal_ns=7))
+        core.sample(opened, NOW + n * S)
+        core.close(NOW + n * S, T0_MS)
+    now = NOW + 70 * S
+    before = state(core)
+    at = NOW + 70 * S
+    if reason is Reason.WRONG_TIME:
+        change = with_fields(before_ns=NOW + 99 * S, after_ns=NOW + 99 * S)
+    elif said_ == "ends before it begins":
+        change = with_fields(after_ns=at - S)
+    opened = changed(one, at, lambda s: change(msgspec.structs.replace(s, steal_ns=7)))
+    with pytest.raises(Rejected, match=said_) as caught:
+        core.sample(opened, now)
+    assert caught.value.reason is reason
+    assert state(core) == before
+    good = changed(one, at + 50 * MS, lambda s: msgspec.structs.replace(s, steal_ns=7))
+    assert core.sample(good, now) is None
+
+
+def test_counters_begin_anew_with_an_epoch_and_time_with_a_boot() -> None:
+    core, one = manager(), edge()
+    core.sample(NET.opened(one.sealed(NOW)), NOW)
+    one.miners["m01"].recreate()
+    assert core.sample(NET.opened(one.sealed(NOW + S)), NOW + S) is None
+    one.restart(reboot=True)
+    assert core.sample(NET.opened(one.sealed(NOW + 2 * S)), NOW + 2 * S) is None
+    frame = frame_of(core.close(NOW + 3 * S, T0_MS))
+    assert (frame.devices[0].session, frame.devices[0].sequence) == (2, 1)
+    assert frame.devices[0].boot == one.boot
+
+
+def test_a_sample_that_is_stored_already_is_acknowledged_again_one_that_is_not_yet_is_not() -> None:
+    core, one = manager(), edge()
+    first = NET.opened(one.sealed(NOW))
+    core.sample(first, NOW)
+    before = state(core)
+    with pytest.raises(Rejected) as caught:
+        core.sample(first, NOW)
+    assert caught.value.reason is Reason.REPLAYED
+    assert state(core) == before
+    core.close(NOW + S, T0_MS)
+    again = core.sample(first, NOW + S)
+    assert isinstance(again, Say)
+    assert again.message == Ack("edge1", 1, 1)
+    # The agent started again; what its former self still has on the way is stored as well.
+    core.sample(NET.opened(edge(session=2).sealed(NOW + S)), NOW + S)
+    core.close(NOW + 2 * S, T0_MS)
+    again = core.sample(first, NOW + 2 * S)
+    assert isinstance(again, Say)
+    assert again.message == Ack("edge1", 2, 1)
+
+
+def test_a_device_that_is_none_and_a_flood() -> None:
+    core = manager()
+    one = edge()
+    gone = NET.next_version(
+        devices=NET.charter.devices[1:],
+        miners=(NET.charter.miners[1],),
+        nodes=tuple(node for node in NET.charter.nodes if node.name not in ("edge1", "enforcer")),
+    )
+    core.take_charter(gone)
+    with pytest.raises(Rejected) as caught:
+        core.sample(NET.opened(one.sealed(NOW)), NOW)
+    assert caught.value.reason is Reason.UNKNOWN_SENDER
+    core.take_charter(NET.sealed)
+    for n in range(MAX_PENDING):
+        core.sample(NET.opened(one.sealed(NOW + n * 50 * MS)), NOW)
+    with pytest.raises(Rejected, match="more than 64 samples a frame"):
+        core.sample(NET.opened(one.sealed(NOW + 99 * S)), NOW)
+    assert len(core.close(NOW + S, T0_MS).samples) == MAX_PENDING
+
+
+# --- verdicts and receipts ----------------------------------------------------------------------------
+
+
+def proven(miner: str = "m01", began: int = 3, until: int = 5) -> Proven:
+    sealed: SealedCharter = NET.sealed
+    reading: Any = None
+    return Proven(
+        sealed.charter.miners_by_name()[miner],
+        began,
+        4,
+        1,
+        until,
+        "budget",
+        1,
+        reading,
+        reading,
+        b"",
+        1,
+        sealed,
+    )
+
+
+def test_an_offence_is_noted_once_whoever_publishes_it() -> None:
+    core, one = manager(), edge()
+    core.sample(NET.opened(one.sealed(NOW)), NOW)
+    core.verdict(b"1" * 32, proven())
+    core.verdict(b"2" * 32, proven())
+    core.verdict(b"3" * 32, proven(began=9))
+    closed = core.close(NOW + S, T0_MS)
+    assert [(d.verdict, d.miner, d.began, d.rung) for d in frame_of(closed).decisions] == [
+        (b"1" * 32, "m01", 3, 1),
+        (b"3" * 32, "m01", 9, 1),
+    ]
+    assert closed.decided == frame_of(closed).decisions
+    assert said(closed, Twin)[0].condition == "convicted"
+    core.verdict(b"2" * 32, proven())
+    assert frame_of(core.close(NOW + 2 * S, T0_MS)).decisions == ()
+
+
+def test_a_twin_is_convicted_until_its_quota_is_back() -> None:
+    core, one = manager(), edge()
+    core.sample(NET.opened(one.sealed(NOW)), NOW)
+    core.verdict(b"1" * 32, proven())
+    core.receipt(b"r" * 32, "m01", restored=False)
+    core.receipt(b"r" * 32, "m01", restored=False)
+    closed = core.close(NOW + S, T0_MS)
+    assert frame_of(closed).receipts == (b"r" * 32,)
+    assert said(closed, Twin)[0].condition == "convicted"
+    core.receipt(b"s" * 32, "m01", restored=True)
+    assert said(core.close(NOW + 2 * S, T0_MS), Twin)[0].condition != "convicted"
+
+
+def test_without_a_receipt_it_is_convicted_to_the_end_of_the_penalty_and_a_round() -> None:
+    core, one = manager(), edge()
+    core.sample(NET.opened(one.sealed(NOW)), NOW)
+    core.verdict(b"1" * 32, proven(until=5))
+    conditions = [said(core.close(NOW + n * S, T0_MS), Twin)[0].condition for n in range(17)]
+    assert conditions == ["convicted"] * 15 + ["fair"] * 2
+
+
+def test_more_decisions_than_a_frame_holds_go_to_the_next() -> None:
+    core = manager()
+    for n in range(MAX_DECISIONS + 1):
+        core.verdict(n.to_bytes(32, "big"), proven(began=n))
+        core.receipt(n.to_bytes(32, "big"), "m01", restored=False)
+    first, second = (frame_of(core.close(NOW + n * S, T0_MS)) for n in (1, 2))
+    assert [len(frame.decisions) for frame in (first, second)] == [MAX_DECISIONS, 1]
+    assert [len(frame.receipts) for frame in (first, second)] == [MAX_DECISIONS, 1]
+
+
+# --- a crash at any point -----------------------------------------------------------------------------
+
+EVENTS = st.lists(
+    st.sampled_from(
+        [
+            *["edge1", "edge2", "close"] * 2,
+            *["resend", "late", "verdict", "reboot"],
+            *["crash before store", "crash before told", "crash"],
+        ]
+    ),
+    max_size=40,
+)
+
+
+class Fog:
+    """A manager that may be killed, agents that keep what is not acknowledged, and what the world was told."""
+
+    def __init__(self, store: Callable[[], FrameStore]) -> None:
+        self.open = store
+        self.store = store()
+        self.core = manager()
+        self.edges = {name: edge(name) for name in ("edge1", "edge2")}
+        self.rings: dict[str, dict[tuple[int, int], bytes]] = {name: {} for name in self.edges}
+        self.now = NOW
+        self.told: dict[int, bytes] = {}
+        self.acked: list[bytes] = []
+        self.offences = 0
+
+    def restart(self) -> None:
+        self.store.close()
+        self.store = self.open()
+        self.core = TwinManager(NET.sealed, NET.signer("manager", 2), self.now)
+        newest = self.store.newest()
+        if newest is not None:
+            self.core.resume(
+                NET.message(newest.data, Frame), newest.hash, self.store.clocks(), self.store.decisions()
+            )
+            self.tell(self.core.frame_post(newest.data).data)
+
+    def tell(self, data: bytes) -> None:
+        number = NET.message(data, Frame).number
+        assert self.told.setdefault(number, data) == data, "forked"
+
+    def sample(self, name: str) -> None:
+        self.now += 100 * MS
+        data = self.edges[name].sealed(self.now)
+        body = NET.opened(data).body
+        assert isinstance(body, Stream)
+        self.rings[name][body.session, body.sequence] = data
+        self.send(name, data)
+
+    def send(self, name: str, data: bytes) -> None:
+        try:
+            said_ = self.core.sample(NET.opened(data), self.now)
+        except Rejected as rejected:
+            assert rejected.reason is Reason.REPLAYED  # noqa: PT017 # whether it is refused depends on the history
+            return
+        if said_ is not None:
+            self.acknowledge(said_)
+
+    def acknowledge(self, said_: Say) -> None:
+        ack = said_.message
+        assert isinstance(ack, Ack)
+        ring = self.rings[ack.device]
+        for place in [place for place in ring if place <= (ack.session, ack.sequence)]:
+            self.acked.append(ring.pop(place))
+
+    def close(self, crash: str = "") -> None:
+        self.now += S
+        closed = self.core.close(self.now, T0_MS)
+        if crash != "before store":
+            self.store.append(closed)
+        if crash:
+            self.restart()
+            return
+        for effect in closed.effects:
+            if isinstance(effect, Post):
+                self.tell(effect.data)
+            elif isinstance(effect.message, Ack):
+                self.acknowledge(effect)
+
+    def step(self, event: str) -> None:
+        match event.split():
+            case ["close"]:
+                self.close()
+            case ["crash"]:
+                self.restart()
+            case ["crash", *when]:
+                self.close(" ".join(when))
+            case ["resend"]:
+                for name, ring in self.rings.items():
+                    for data in list(ring.values()):
+                        self.send(name, data)
+            case ["late"]:
+                for name, ring in self.rings.items():
+                    for data in list(ring.values())[::-1]:
+                        self.send(name, data)
+            case ["verdict"]:
+                self.offences += 1
+                for n in range(self.offences):
+                    self.core.verdict(n.to_bytes(32, "big"), proven(began=n))
+            case ["reboot"]:
+                self.edges["edge1"].restart(reboot=True)
+            case [name]:
+                self.sample(name)
+
+
+@settings(max_examples=60)
+@given(EVENTS)
+def test_no_crash_loses_doubles_or_forks_a_frame_nor_loses_what_was_acknowledged(events: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "frames.sqlite"
+        fog = Fog(lambda: FrameStore(path, b"host"))
+        for event in [*events, "close"]:
+            fog.step(event)
+        stored = fog.store.range(1, 10_000)
+        frames = [NET.message(one.data, Frame) for one in stored]
+        assert [frame.number for frame in frames] == list(range(1, len(frames) + 1))
+        assert [frame.previous for frame in frames] == [NO_HASH, *(one.hash for one in stored[:-1])]
+        assert fog.told == {one.number: one.data for one in stored}, "every frame is told, and no other"
+        kept = {sample for one in stored for sample in one.samples}
+        arrived: dict[str, tuple[int, int]] = {}
+        for one, frame in zip(stored, frames, strict=True):
+            mine = {leaf_hash(sample): sample for sample in one.samples}
+            assert frame.root == root([d.leaf for d in frame.devices if d.leaf])
+            for device in frame.devices:
+                before = arrived.get(device.device, (0, 0))
+                place = (device.session, device.sequence)
+                assert place >= before
+                assert bool(device.leaf) == (place > before)
+                arrived[device.device] = place
+                if device.leaf:
+                    body = NET.opened(mine[device.leaf]).body
+                    assert isinstance(body, Stream)
+                    assert (body.session, body.sequence) == place
+        offences = [(d.miner, d.began) for frame in frames for d in frame.decisions]
+        assert len(offences) == len(set(offences))
+        # What an agent forgot because of our word is on the disk, or something newer of it is and came first.
+        for sample in fog.acked:
+            body = NET.opened(sample).body
+            assert isinstance(body, Stream)
+            assert sample in kept or (body.session, body.sequence) < arrived[body.sender]
+        fog.store.close()
+
+
+def test_after_a_restart_it_continues_with_the_same_twins_and_clocks(tmp_path: Path) -> None:
+    path = tmp_path / "frames.sqlite"
+    fog = Fog(lambda: FrameStore(path, b"host"))
+    for _ in range(70):
+        fog.sample("edge1")
+        fog.close()
+    before = fog.core
+    fog.restart()
+    assert (fog.core.number, fog.core.head) == (before.number, before.head)
+    assert fog.core._devices["edge1"].clock == before._devices["edge1"].clock
+    assert fog.core._devices["edge1"].clock is not None
+    assert {n: t.entry(NET.charter.miners_by_name()[n]) for n, t in fog.core.twins.items()} == {
+        n: t.entry(NET.charter.miners_by_name()[n]) for n, t in before.twins.items()
+    }
+    fog.close()
+    assert not any(m.present for m in NET.message(fog.told[71], Frame).miners)
+    fog.store.close()
