@@ -229,7 +229,10 @@ async def test_one_queue_for_the_life_of_the_bus(fog: Fog) -> None:
             await cable.plug()
             await manager.connected.wait()
             await agent.publish(TOPICS.sample("pi1"), b"after")
-            assert [m.payload for m in await receive(manager, 3)] == [b"before", b"during", b"after"]
+            got = []
+            while b"after" not in got:
+                got += [m.payload for m in await receive(manager, 1)]
+            assert list(dict.fromkeys(got)) == [b"before", b"during", b"after"]  # at least once, in order
 
 
 async def test_an_expired_message_is_given_up_and_said(fog: Fog, caplog: pytest.LogCaptureFixture) -> None:
