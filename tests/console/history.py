@@ -11,7 +11,7 @@ import msgspec
 
 from mint.charter.model import Charter, Detection, Device, DeviceClass, Entitlement, Miner, Node, Rung
 from mint.charter.seal import SealedCharter, seal
-from mint.envelope import Object, Opened, Signer, open_envelope
+from mint.envelope import Opened, Signer, open_envelope
 from mint.keys import SigningKey, network_id, new_key
 from mint.merkle import leaf_hash
 from mint.messages.frame import DeviceEntry, Frame
@@ -217,8 +217,3 @@ class History:
         return self.fog.object(
             "enforcer", Receipt(number, now_ms, miner, action, verdict, began, before, after, 0, 0, why)
         )
-
-
-def body_of(opened: Opened) -> Object:
-    assert isinstance(opened.body, Object)
-    return opened.body

@@ -9,8 +9,7 @@ from typing import Self
 from mint.bus import Bus
 from mint.certificates import Authority
 from mint.courier import bus_of
-from mint.envelope import Object, Opened, Stream
-from mint.kinds import BY_NAME
+from mint.envelope import Opened, Stream
 from mint.names import Role
 from mint.node import CA_CERTIFICATE, OPERATOR_KEY, SIGNING_KEY, TLS_CERTIFICATE, TLS_KEY, Node, NodeOptions
 from network.acl import acl
@@ -75,7 +74,6 @@ class Running:
         topics, body = self.fog.topics, opened.body
         if isinstance(body, Stream):
             return body.topic
-        assert isinstance(body, Object)
         sender = opened.sender
         of = {
             "frame": topics.frame(),
@@ -84,5 +82,4 @@ class Running:
             "receipt": topics.receipt(sender),
             "verdict": topics.verdict(sender, getattr(opened.message, "miner", "")),
         }
-        assert body.kind in BY_NAME
         return of[body.kind]
