@@ -1,0 +1,55 @@
+"""The shelf of evidence: which sample a frame rests on, and its bytes while they are needed."""
+
+from __future__ import annotations
+
+import json
+
+from detectors.evidence import RECENT, WAITING_PER_DEVICE, Shelf
+from mint.merkle import leaf_hash
+from mint.messages.frame import DeviceEntry
+from mint.messages.judgement import SampleRef
+
+BOOT = b"B" * 16
+
+
+def device(data: bytes, sequence: int = 1, name: str = "edge1") -> DeviceEntry:
+    return DeviceEntry(name, 1, sequence, BOOT, 0, leaf_hash(data) if data else b"")
+
+
+def test_a_sample_is_kept_when_a_frame_rests_on_it_whichever_comes_first() -> None:
+    shelf = Shelf()
+    shelf.sample("edge1", b"early")
+    shelf.frame(1, [device(b"early"), device(b"other", name="edge2")])
+    shelf.frame(2, [device(b"late"), device(b"", name="edge2")])
+    shelf.sample("edge1", b"late")
+    shelf.sample("edge1", b"never named")
+    assert [shelf.envelope(leaf_hash(data)) for data in (b"early", b"late", b"other", b"never named")] == [
+        b"early",
+        b"late",
+        None,
+        None,
+    ]
+    assert shelf.ref("edge1", 2) == SampleRef("edge1", 1, 1, leaf_hash(b"late"))
+    assert shelf.ref("edge2", 2) is None
+    assert shelf.frame_of(leaf_hash(b"late")) == 2
+
+
+def test_the_shelf_keeps_what_is_pinned_or_recent_and_no_more_waits_than_the_bound() -> None:
+    shelf = Shelf()
+    for number in range(1, RECENT + 21):
+        shelf.sample("edge1", b"%d" % number)
+        shelf.frame(number, [device(b"%d" % number, number)])
+    shelf.prune(RECENT + 20, {("edge1", 3)})
+    kept = [number for number in range(1, RECENT + 21) if shelf.ref("edge1", number) is not None]
+    assert kept == [3, *range(21, RECENT + 21)]
+    assert shelf.envelope(leaf_hash(b"3")) == b"3"
+    assert shelf.envelope(leaf_hash(b"4")) is None
+    for number in range(200):
+        shelf.sample("edge1", b"x%d" % number)
+    assert len(shelf._waiting["edge1"]) == WAITING_PER_DEVICE
+    again = Shelf()
+    again.restore(json.loads(json.dumps(shelf.state())))
+    assert again.ref("edge1", 3) == shelf.ref("edge1", 3)
+    assert again.envelope(leaf_hash(b"3")) is None  # to be asked for
+    again.sample("edge1", b"3")
+    assert again.envelope(leaf_hash(b"3")) == b"3"
