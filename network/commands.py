@@ -22,6 +22,7 @@ from mint.names import Role
 from mint.node import Node, NodeOptions, wall_ms
 from network import demo, doctor, services, up
 from network.attacks import ATTACKS, attack_named
+from network.deployment import PORT, write_broker
 from network.founding import Plan, enrol, found, new_operator, sign
 from network.layout import Layout
 from network.local import default_dir
@@ -202,6 +203,22 @@ def enroll_(
             _said(
                 f'[[nodes]]\nname = "{name}"\nrole = "agent"  # or detector, enforcer, console\nkey = "{public}"\n'
             )
+
+
+@app.command("broker", epilog="example: mint broker --dir fleet --host fog.example --to fog/broker")
+def broker_(
+    folder: Annotated[Path, typer.Option("--dir", help="The operator's folder.")],
+    hosts: Annotated[
+        list[str], typer.Option("--host", help="A name or address by which devices reach the broker.")
+    ],
+    to: Annotated[Path, typer.Option("--to", help="The folder to write, to be copied to the broker's host.")],
+    port: Annotated[int, typer.Option(min=1, max=65_535)] = PORT,
+) -> None:
+    """Write what a fleet's broker is started from: configuration, access list from the charter, certificate."""
+    layout = Layout(folder)
+    sealed = load_charter(layout.charter, load_public(layout.operator_public), wall_ms())
+    write_broker(layout, sealed, to, hosts, port)
+    _said(f"{to}: copy it to the broker's host (docs/operations.md)")
 
 
 @charter_app.command("check", epilog="example: mint charter check --dir fleet")

@@ -70,7 +70,7 @@ def parser(command: str) -> argparse.ArgumentParser:
         prog=f"mint {command}",
         description=ABOUT[command],
         epilog=f"example: mint {command} --charter /etc/mint/charter.signed --node NAME "
-        "--keys /etc/mint/keys --broker fog.local:8883 --state /var/lib/mint",
+        "--keys /etc/mint/keys/NAME --broker fog.local:8883 --state /var/lib/mint",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parsed.add_argument("--charter", type=Path, required=True, metavar="FILE", help="the signed charter")
