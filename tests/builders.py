@@ -149,6 +149,7 @@ class CfsMiner:
     running: bool = True
     _spent: int = 0
     _periods: int = 0
+    _counter: int = 0
 
     def usage_ns(self, now_ns: int) -> int:
         quota = round(self.factor * self.entitled_ppm * CFS_PERIOD / 1_000_000)
@@ -156,12 +157,14 @@ class CfsMiner:
         while (self._periods + 1) * CFS_PERIOD <= past:
             self._periods += 1
             self._spent += quota
-        return self._spent + min(quota, past - self._periods * CFS_PERIOD)
+        # Changing the quota takes nothing back of what was used in this period.
+        self._counter = max(self._counter, self._spent + min(quota, past - self._periods * CFS_PERIOD))
+        return self._counter
 
     def recreate(self) -> None:
         """Its parent cgroup is made anew: the counter begins at zero."""
         self.epoch += 1
-        self._spent = 0
+        self._spent = self._counter = 0
 
 
 @dataclass

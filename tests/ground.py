@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
 from mint.bus.bus import Bus
-from mint.bus.options import Incoming, Subscription
+from mint.bus.options import BusOptions, Incoming, Subscription
 from mint.certificates import Authority
-from mint.courier import bus_of
+from mint.names import Role
 from mint.node import (
     CA_CERTIFICATE,
     OPERATOR_KEY,
@@ -20,6 +21,7 @@ from mint.node import (
     Node,
     NodeOptions,
 )
+from mint.topics import may_read
 from network.acl import acl
 from network.broker import Broker
 from tests.builders import Net, key_of
@@ -39,9 +41,11 @@ class Ground:
         folder.mkdir(parents=True, exist_ok=True)
         self.charter.write_bytes(net.sealed.data)
         self.authority = Authority.new("test")
-        for name in net.roles:
+        # Whoever holds the operator's key may publish charters; it is on no machine of the network.
+        roles = {**net.roles, "operator": Role.OPERATOR}
+        for name in roles:
             self._provision(name)
-        self.broker = Broker(folder / "broker", self.authority, acl(net.roles.items(), net.sealed.topics()))
+        self.broker = Broker(folder / "broker", self.authority, acl(roles.items(), net.sealed.topics()))
 
     def _provision(self, name: str) -> None:
         keys = self.folder / name
@@ -61,6 +65,13 @@ class Ground:
             state=self.folder / name / "state",
         )
 
+    def bus(self, name: str, *subscriptions: Subscription) -> Bus:
+        """A bus in the name of a node, of which nothing else runs."""
+        keys = self.folder / name
+        ends = {"ca": keys / CA_CERTIFICATE, "cert": keys / TLS_CERTIFICATE, "key": keys / TLS_KEY}
+        options = BusOptions("127.0.0.1", self.broker.port, name, **ends)
+        return Bus(options, subscriptions=subscriptions, rng=random.Random(7))
+
     def node(self, name: str) -> Node:
         return Node(self.options(name), self.net.roles[name])
 
@@ -73,12 +84,11 @@ class Ground:
 
 
 class Listener:
-    """A node that only listens, and speaks where the test says so."""
+    """A node that listens to everything it may read, and speaks where the test says so."""
 
     def __init__(self, ground: Ground, name: str = "console") -> None:
-        self.node = ground.node(name)
-        fog = ground.net.charter.fog
-        self.bus: Bus = bus_of(self.node, [Subscription(f"mint/1/{fog}/#", limit=8192)])
+        filters = may_read(ground.net.roles[name], name, ground.net.sealed.topics())
+        self.bus = ground.bus(name, *(Subscription(filter_, limit=8192) for filter_ in filters))
         self.heard: list[Incoming] = []
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None

@@ -1,0 +1,242 @@
+"""Detectors as processes, on the real broker with a real manager: from samples to a verdict, through kills."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from detectors import service as detector
+from detectors.store import FILE
+from mint.errors import InputError, Reason
+from mint.messages.frame import Frame, FrameReply
+from mint.messages.judgement import Behaviour, Verdict, Vote
+from mint.node import Node, wall_ms
+from mint.verdict import verify_verdict
+from network.mosquitto_program import Program
+from tests.builders import DETECTION, Edge, Net
+from tests.ground import Ground, Listener, until
+from twin_broker import service as manager
+
+PERIOD_S = 0.2
+NET = Net(miners=4, devices=2, period_ms=200, detection=DETECTION)
+TOPICS = NET.sealed.topics()
+
+
+class Running:
+    """Services as tasks of this loop, that can be killed one by one; and devices that send in real time."""
+
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
+        self.nodes: dict[str, Node] = {}
+        self.edges = [Edge(NET, name, random.Random(name)) for name in ("edge1", "edge2")]
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def start(self, *names: str) -> None:
+        for name in names:
+            node = self.nodes[name] = self.ground.node(name)
+            run = manager.run if name == "manager" else detector.run
+            self._task(name, run(node, asyncio.Event()))
+
+    def _task(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks[name] = asyncio.create_task(work)
+
+    async def kill(self, name: str) -> None:
+        task = self._tasks.pop(name)
+        assert not task.done(), task
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    async def __aenter__(self) -> Running:
+        for edge in self.edges:
+            for model in edge.miners.values():
+                model.begins_ns += time.monotonic_ns()
+            self._task(edge.name, self._send(edge))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for name in list(self._tasks):
+            await self.kill(name)
+
+    async def _send(self, edge: Edge) -> None:
+        async with self.ground.bus(edge.name) as bus:
+            while True:
+                sample = edge.sample(time.monotonic_ns())
+                topic = TOPICS.sample(edge.name)
+                bus.post(topic, edge.signer.stream(sample, topic, wall_ms()), expiry_s=10)
+                await asyncio.sleep(PERIOD_S)
+
+    def cheat(self, name: str, factor: float) -> None:
+        for edge in self.edges:
+            if name in edge.miners:
+                edge.miners[name].factor = factor
+
+
+@pytest.fixture
+async def ground(tmp_path: Path, mosquitto_program: Program) -> AsyncIterator[Ground]:
+    async with Ground(tmp_path, NET) as running:
+        yield running
+
+
+def frames(listener: Listener) -> list[Frame]:
+    return [NET.message(data, Frame) for data in listener.on(TOPICS.frame())]
+
+
+def votes(listener: Listener) -> dict[str, dict[int, set[bytes]]]:
+    """What each detector said of each frame."""
+    said: dict[str, dict[int, set[bytes]]] = defaultdict(lambda: defaultdict(set))
+    for name in NET.detectors:
+        for data in listener.on(TOPICS.vote(name)):
+            said[name][NET.message(data, Vote).frame].add(data)
+    return said
+
+
+def verdicts(listener: Listener) -> list[Verdict]:
+    topics = [TOPICS.verdict(name, miner.name) for name in NET.detectors for miner in NET.charter.miners]
+    return [NET.message(data, Verdict) for topic in topics for data in listener.on(topic)]
+
+
+def behaviours(listener: Listener, name: str) -> list[int]:
+    return [NET.message(data, Behaviour).frame for data in listener.on(TOPICS.behaviour(name))]
+
+
+async def test_from_samples_to_a_verdict_with_a_detector_and_the_manager_killed_on_the_way(
+    ground: Ground,
+) -> None:
+    async with Listener(ground) as console, Running(ground) as running:
+        running.start("manager", "det1", "det2", "det3")
+        await console.until(lambda: bool(frames(console)) and frames(console)[-1].number >= 12)
+        await console.until(lambda: len(votes(console)) == 3)
+        await running.kill("det2")
+        await running.kill("manager")
+        running.start("manager", "det2")
+        began = frames(console)[-1].number
+        await console.until(lambda: frames(console)[-1].number >= began + 3)
+        running.start("det4")  # without a memory: it replays the log
+        running.cheat("m02", 2.0)
+        await console.until(lambda: bool(verdicts(console)))
+        running.cheat("m02", 0.5)
+        for verdict in verdicts(console):
+            proven = verify_verdict(verdict, {NET.sealed.hash: NET.sealed})
+            assert (proven.miner.name, proven.rung, proven.evidence) == ("m02", 1, "budget")
+        await console.until(lambda: any(frame.decisions for frame in frames(console)))
+        noted = frames(console)[-1].number
+        await console.until(
+            lambda: all(max(behaviours(console, n), default=0) > noted for n in NET.detectors)
+        )
+    for name, said in votes(console).items():
+        for number, different in said.items():
+            assert len(different) == 1, f"{name} voted twice on {number}"
+    decided = {f.number: f for f in frames(console) if f.decisions}.values()
+    assert [d.miner for frame in decided for d in frame.decisions] == ["m02"]
+    whole = behaviours(console, "det1")
+    assert whole == list(range(1, whole[-1] + 1)), "every frame once and in order"
+    assert behaviours(console, "det4")[0] == 1
+    assert {r for node in running.nodes.values() for r in node.rejections.by_reason} <= {Reason.WRONG_TIME}
+
+
+async def test_a_detector_that_was_away_asks_for_what_it_missed(ground: Ground) -> None:
+    async with Listener(ground) as console, Running(ground) as running:
+        running.start("manager", "det1")
+        await console.until(lambda: len(behaviours(console, "det1")) >= 11)
+        await running.kill("det1")
+        last = behaviours(console, "det1")[-1]
+        # The broker keeps frames for who is away; here it forgets, as it does after their expiry.
+        async with ground.bus("det1") as usurper:
+            await usurper.connected.wait()
+        number = frames(console)[-1].number
+        await console.until(lambda: frames(console)[-1].number > number + 5)
+        running.start("det1")
+        await console.until(lambda: behaviours(console, "det1")[-1] > number + 5)
+    again = behaviours(console, "det1")[behaviours(console, "det1").index(last) + 1 :]
+    assert again == list(range(again[0], again[-1] + 1))
+    assert again[0] <= last + 1
+    assert console.on(TOPICS.frame_request()), "it asked"
+
+
+async def test_garbage_on_every_topic_is_counted_by_reason_and_nothing_stops(ground: Ground) -> None:
+    garbage = bytes(range(256))
+    async with (
+        Listener(ground) as console,
+        Running(ground) as running,
+        ground.bus("det2") as liar,
+        ground.bus("operator") as operator,
+    ):
+        running.start("manager", "det1")
+        await console.until(lambda: len(behaviours(console, "det1")) >= 2)
+        rejected = running.nodes["det1"].rejections.by_reason
+        signer = NET.signer("det2")
+        head = frames(console)[-1].number
+        hashes = [NET.opened(data).hash for data in console.on(TOPICS.frame())]
+        one, two = (Vote("fog1", head, h, NET.sealed.hash, ()) for h in (hashes[-1], bytes(32)))
+        far = Vote("fog1", head + 1000, bytes(32), NET.sealed.hash, ())
+        empty = Verdict("fog1", NET.sealed.hash, "m01", 1, 2, 1, "", (), b"", b"")
+        reply = signer.stream(FrameReply(1, 5, (garbage,), ()), TOPICS.frame_reply("det1"), wall_ms())
+        for topic, data in (
+            (TOPICS.vote("det2"), garbage),
+            (TOPICS.vote("det2"), b""),
+            (TOPICS.vote("det2"), signer.object(one)),
+            (TOPICS.vote("det2"), signer.object(one)),
+            (TOPICS.vote("det2"), signer.object(two)),
+            (TOPICS.vote("det2"), signer.object(far)),
+            (TOPICS.vote("det2"), NET.signer("det3").object(one)),
+            (TOPICS.verdict("det2", "m01"), garbage),
+            (TOPICS.verdict("det2", "m01"), signer.object(empty)),
+            (TOPICS.frame_reply("det1"), garbage),
+            (TOPICS.frame_reply("det1"), reply),
+            (TOPICS.frame_reply("det1"), reply),
+        ):
+            await liar.publish(topic, data)
+        await operator.publish(TOPICS.charter(), garbage)
+        expected = {
+            Reason.MALFORMED: 5,
+            Reason.REPLAYED: 2,
+            Reason.WRONG_TIME: 1,
+            Reason.WRONG_TOPIC: 1,
+            Reason.NO_QUORUM: 1,
+        }
+        await until(lambda: rejected.total() >= sum(expected.values()))
+        assert rejected == expected
+        number = behaviours(console, "det1")[-1]
+        await console.until(lambda: behaviours(console, "det1")[-1] > number + 2)
+
+
+async def test_a_new_charter_on_the_way_is_waited_for(ground: Ground) -> None:
+    second = NET.next_version(title="two")
+    async with (
+        Listener(ground) as console,
+        Running(ground) as running,
+        ground.bus("operator") as operator,
+    ):
+        running.start("manager", "det1")
+        await console.until(lambda: len(behaviours(console, "det1")) >= 2)
+        await operator.publish(TOPICS.charter(), second.data, retain=True)
+        await console.until(lambda: frames(console)[-1].charter == second.hash)
+        number = frames(console)[-1].number
+        await console.until(lambda: behaviours(console, "det1")[-1] > number + 2)
+        # One that starts now was given the old charter's file, and finds frames of both.
+        running.start("det2")
+        await console.until(lambda: max(behaviours(console, "det2"), default=0) > number + 2)
+        # And one that knows the new charter only goes on without the frames of the old one.
+        ground.charter.write_bytes(second.data)
+        running.start("det3")
+        await console.until(lambda: max(behaviours(console, "det3"), default=0) > number + 2)
+    assert behaviours(console, "det1") == list(range(1, behaviours(console, "det1")[-1] + 1))
+    assert behaviours(console, "det2")[0] == 1
+    first = min(frame.number for frame in frames(console) if frame.charter == second.hash)
+    assert behaviours(console, "det3")[0] == first
+
+
+async def test_a_damaged_memory_is_not_guessed(ground: Ground) -> None:
+    node = ground.node("det1")
+    (node.options.state / FILE).write_bytes(b"{}")
+    with pytest.raises(InputError, match="give this detector a new key"):
+        await detector.run(node, asyncio.Event())
