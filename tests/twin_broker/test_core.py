@@ -459,7 +459,7 @@ class Fog:
                 self.sample(name)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(EVENTS)
 def test_no_crash_loses_doubles_or_forks_a_frame_nor_loses_what_was_acknowledged(events: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
