@@ -289,7 +289,7 @@ class Core:
         return told_ns is None or now_ns - told_ns >= QUIET_PERIODS * self._period_ns
 
     def _receipt(self, note: Note, before: Seen, after: Seen, time_ms: int) -> Receipt:
-        count = after.count or before.count
+        count = before.count or after.count  # what was decided on, where books are kept
         return Receipt(
             number=self.number,
             time_ms=time_ms,
