@@ -112,6 +112,8 @@ class Net:
             pardons=(),
         )
         self.sealed = seal(replaced(charter, **changes), self.operator)
+        # Tests look at the same messages again and again, and a signature takes a while to check.
+        self._opened: dict[bytes, Opened] = {}
 
     @property
     def charter(self) -> Charter:
@@ -127,7 +129,10 @@ class Net:
         return Signer(name, key_of(name), self.network, session)
 
     def opened(self, data: bytes) -> Opened:
-        return open_envelope(data, self.sealed.trust())
+        opened = self._opened.get(data)
+        if opened is None:
+            opened = self._opened[data] = open_envelope(data, self.sealed.trust())
+        return opened
 
     def message(self, data: bytes, as_type: type[M]) -> M:
         message = self.opened(data).message

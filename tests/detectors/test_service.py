@@ -126,7 +126,7 @@ async def test_from_samples_to_a_verdict_with_a_detector_and_the_manager_killed_
         running.cheat("m02", 0.5)
         for verdict in verdicts(console):
             proven = verify_verdict(verdict, {NET.sealed.hash: NET.sealed})
-            assert (proven.miner.name, proven.rung, proven.evidence) == ("m02", 1, "budget")
+            assert (proven.miner.name, proven.evidence) == ("m02", "budget")
         await console.until(lambda: any(frame.decisions for frame in frames(console)))
         noted = frames(console)[-1].number
         await console.until(
@@ -136,7 +136,11 @@ async def test_from_samples_to_a_verdict_with_a_detector_and_the_manager_killed_
         for number, different in said.items():
             assert len(different) == 1, f"{name} voted twice on {number}"
     decided = {f.number: f for f in frames(console) if f.decisions}.values()
-    assert [d.miner for frame in decided for d in frame.decisions] == ["m02"]
+    # Once, or again where this machine was so slow that the cheating outlasted the frames of grace.
+    offences = [(d.miner, d.began, d.rung) for frame in decided for d in frame.decisions]
+    assert {miner for miner, _, _ in offences} == {"m02"}
+    assert [rung for _, _, rung in offences] == list(range(1, len(offences) + 1))
+    assert len({began for _, began, _ in offences}) == len(offences)
     whole = behaviours(console, "det1")
     assert whole == list(range(1, whole[-1] + 1)), "every frame once and in order"
     assert behaviours(console, "det4")[0] == 1
