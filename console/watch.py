@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -74,8 +73,7 @@ class _Watch:
         self._changed = asyncio.Event()
 
     async def run(self, stop: asyncio.Event, console: Console | None) -> None:
-        bus = bus_of(self._node, self._subscriptions())
-        bus.options = dataclasses.replace(bus.options, session_expiry_s=SESSION_S)
+        bus = bus_of(self._node, self._subscriptions(), session_expiry_s=SESSION_S)
         async with bus, asyncio.TaskGroup() as tasks:
             reading = tasks.create_task(self._read(bus.messages(), Courier(self._node, bus)))
             drawing = tasks.create_task(self._draw(bus, console))

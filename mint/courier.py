@@ -6,14 +6,19 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 
 from mint.bus.bus import Bus
-from mint.bus.options import BusOptions, Incoming, Subscription, Will
+from mint.bus.options import SESSION_EXPIRY_S, BusOptions, Incoming, Subscription, Will
 from mint.effects import Post, Say
 from mint.envelope import Opened, open_envelope
-from mint.errors import Rejected
+from mint.errors import InputError, Rejected
 from mint.node import CA_CERTIFICATE, TLS_CERTIFICATE, TLS_KEY, Node, wall_ms
 
 
-def bus_of(node: Node, subscriptions: Sequence[Subscription], will: Will | None = None) -> Bus:
+def bus_of(
+    node: Node,
+    subscriptions: Sequence[Subscription],
+    will: Will | None = None,
+    session_expiry_s: int = SESSION_EXPIRY_S,
+) -> Bus:
     """The bus of a node, not entered yet."""
     options = node.options
     return Bus(
@@ -24,6 +29,7 @@ def bus_of(node: Node, subscriptions: Sequence[Subscription], will: Will | None 
             ca=options.keys / CA_CERTIFICATE,
             cert=options.keys / TLS_CERTIFICATE,
             key=options.keys / TLS_KEY,
+            session_expiry_s=session_expiry_s,
         ),
         will=will,
         subscriptions=subscriptions,
@@ -65,3 +71,5 @@ class Courier:
                 handle(open_envelope(incoming.payload, node.trust, topic=incoming.topic), incoming)
         except Rejected as rejected:
             node.rejections.count(rejected, incoming.topic)
+        except InputError as error:  # a charter that cannot be stored: we stay with ours until it can
+            node.log.error("%s", error)

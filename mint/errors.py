@@ -15,6 +15,13 @@ class MintError(Exception):
     exit_code = 1
 
 
+def cause_of(error: BaseException) -> BaseException:
+    """The first error of a group of them (tasks that ran side by side), or the error itself."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 # --- the person's input -----------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from typer.exceptions import TyperException
 from agents.pow.choose import IN_ORDER
 from mint.charter.model import Charter
 from mint.charter.seal import load_charter
-from mint.errors import InputError, MintError
+from mint.errors import InputError, MintError, cause_of
 from mint.keys import SigningKey, load_public, network_id
 from mint.names import Role
 from mint.node import Node, NodeOptions, wall_ms
@@ -57,12 +57,12 @@ def main() -> int:
         what = error.format_message() if hasattr(error, "format_message") else str(error)
         sys.stderr.write(f"{command}: {' '.join(what.split()).rstrip('.')}; see {command} --help\n")
         return 2
-    except MintError as error:
-        sys.stderr.write(f"mint: {error}\n")
-        return error.exit_code
-    except OSError as error:
-        sys.stderr.write(f"mint: {error}\n")
-        return 1
+    except Exception as error:
+        cause = cause_of(error)
+        if not isinstance(cause, (MintError, OSError)):
+            raise  # a mistake of ours: with its traceback
+        sys.stderr.write(f"mint: {cause}\n")
+        return cause.exit_code if isinstance(cause, MintError) else 1
     return code if isinstance(code, int) else 0
 
 
@@ -74,18 +74,9 @@ def _until_interrupted(work: Callable[[asyncio.Event], Coroutine[None, None, T]]
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, stop.set)
-        try:
-            return await work(stop)
-        except* MintError as group:
-            raise _first(group) from None
+        return await work(stop)
 
     return asyncio.run(run())
-
-
-def _first(group: BaseExceptionGroup[MintError]) -> MintError:
-    """One error of several: what went wrong first is what a person can mend."""
-    first = group.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 # --- a network on this machine ----------------------------------------------------------------------

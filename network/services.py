@@ -11,13 +11,14 @@ import asyncio
 import logging
 import os
 import signal
+import sqlite3
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NoReturn
 
 from mint.containers.hierarchy import CGROUP_ROOT
-from mint.errors import InputError, MintError
+from mint.errors import InputError, MintError, cause_of
 from mint.names import Role
 from mint.node import Node, NodeOptions
 
@@ -48,12 +49,13 @@ def main(command: str, arguments: list[str]) -> int:
         where = NodeOptions(options.charter, options.node, options.keys, host, port, options.state)
         node = Node(where, ROLES[command])
         asyncio.run(_until_told(node, _service(command, options)))
-    except MintError as error:
-        sys.stderr.write(f"mint {command}: {error}\n")
-        return error.exit_code
-    except OSError as error:  # a full disk, say: the supervisor starts it again
-        sys.stderr.write(f"mint {command}: {error}\n")
-        return 1
+    except Exception as error:
+        cause = cause_of(error)
+        if not isinstance(cause, (MintError, OSError, sqlite3.Error)):
+            raise  # a mistake of ours: with its traceback
+        # A full disk, say. Nothing was told that is not stored; whoever keeps us running starts us again.
+        sys.stderr.write(f"mint {command}: {cause}\n")
+        return cause.exit_code if isinstance(cause, MintError) else 1
     return 0
 
 

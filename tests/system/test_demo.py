@@ -30,7 +30,7 @@ def check_caught(code: int, report: dict[str, Any], output: str, cheats: int) ->
 
 @pytest.mark.docker
 def test_doubled_quota_of_a_real_container_is_put_back(docker_engine: None, tmp_path: Path) -> None:
-    code, report, output = run_demo(tmp_path / "net", "double", 25, "--runtime", "docker")
+    code, report, output = run_demo(tmp_path / "net", "double", 16, "--runtime", "docker")
     check_caught(code, report, output, cheats=1)
     assert (report["runtime"], report["miners"]) == ("docker", 16)
     assert left_behind(tmp_path / "net") == []
@@ -39,7 +39,7 @@ def test_doubled_quota_of_a_real_container_is_put_back(docker_engine: None, tmp_
 @pytest.mark.cgroup
 @pytest.mark.parametrize(
     ("attack", "cheats", "seconds"),
-    [("collude", 3, 30), ("steps", 1, 25), ("ramp", 1, 35), ("from-start", 1, 12)],
+    [("collude", 3, 20), ("steps", 1, 16), ("ramp", 1, 25), ("from-start", 1, 8)],
 )
 def test_every_attack_on_processes_in_cgroups(
     cgroups: None, tmp_path: Path, attack: str, cheats: int, seconds: int
@@ -50,19 +50,19 @@ def test_every_attack_on_processes_in_cgroups(
 
 
 def test_duty_cycle_where_the_kernel_limits_nothing(tmp_path: Path) -> None:
-    code, report, output = run_demo(tmp_path / "net", "double", 25, "--runtime", "duty", "--miners", "6")
+    code, report, output = run_demo(tmp_path / "net", "double", 16, "--runtime", "duty", "--miners", "6")
     check_caught(code, report, output, cheats=1)
     assert left_behind(tmp_path / "net") == []
 
 
 @pytest.mark.cgroup
 def test_honest_network_accuses_nobody(cgroups: None, tmp_path: Path) -> None:
-    code, report, output = run_demo(tmp_path / "net", "none", 15, "--runtime", "cgroup", "--miners", "9")
+    code, report, output = run_demo(tmp_path / "net", "none", 10, "--runtime", "cgroup", "--miners", "9")
     assert code == 0, output
     assert report["innocents_accused"] == []
     assert report["attacked"] == []
     assert report["attack_at"] is None
-    assert report["frames"] >= 10
+    assert report["frames"] >= 8
 
 
 @pytest.mark.cgroup
