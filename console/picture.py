@@ -14,7 +14,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
 from console import events
-from console.events import Event
+from console.events import Event, EventKind
 from mint.charter.model import Miner
 from mint.charter.seal import SealedCharter
 from mint.envelope import Opened, ReplayGuard, Stream
@@ -188,9 +188,9 @@ class Picture:
             return f"{ask} Enforcers hold what they have, no verdicts come."
         return f"{ask} None came since this console began to wait."
 
-    def note(self, text: str, now_ms: int) -> Event:
-        """A line of this program's own log, among the events."""
-        return self._log([Event(now_ms, "log", events.plain(text))])[0]
+    def note(self, text: str, now_ms: int, kind: EventKind = "log") -> Event:
+        """A line of this program's own log (or another kind of event that no message brings), among the events."""
+        return self._log([Event(now_ms, kind, events.plain(text))])[0]
 
     def _log(self, found: Iterable[Event]) -> tuple[Event, ...]:
         made = tuple(found)

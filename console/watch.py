@@ -103,6 +103,9 @@ class _Watch:
             courier.opened(incoming, self._take)
             if self._node.charter is not charter:
                 self._picture.take_charter(self._node.charter)
+                new = self._node.charter.charter
+                text = f"charter version {new.version} came, mode {new.mode}, {len(new.miners)} miners"
+                self._tell((self._picture.note(text, wall_ms(), "network"),))
             self._changed.set()
 
     def _take(self, opened: Opened, incoming: Incoming) -> None:

@@ -13,7 +13,7 @@ from mint.messages.judgement import Accusation, SampleRef
 # Frames after a decision in which a miner is not judged: the verdict is on its way to the quota, and what is
 # used until it arrives is taken back with the rest. Doubled with every further offence, so that one whom
 # nobody stops (observe mode, a dead enforcer) does not fill the log with verdicts.
-GRACE = 3
+GRACE = 5
 MAX_GRACE = 60
 
 

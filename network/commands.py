@@ -24,7 +24,7 @@ from network import demo, doctor, services, up
 from network.attacks import ATTACKS, attack_named
 from network.deployment import PORT, write_broker
 from network.founding import Plan, enrol, found, new_operator, sign
-from network.layout import Layout
+from network.layout import EDITING, Layout
 from network.local import default_dir
 
 T = TypeVar("T")
@@ -138,7 +138,7 @@ def watch_(
     broker: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="The broker; without it the network here.")
     ] = None,
-    node: Annotated[str, typer.Option(help="The console node of the charter to be.")] = "console",
+    node: Annotated[str, typer.Option(help="The console node of the charter to be.")] = "watcher",
     json: Annotated[bool, typer.Option("--json", help="Events as JSON, one a line.")] = False,
     folder: Dir = None,
 ) -> None:
@@ -189,7 +189,7 @@ def enroll_(
 ) -> None:
     """Make the keys of further nodes and print the lines that charter.toml needs; existing keys stay."""
     layout = Layout(folder)
-    with layout.locked():
+    with layout.locked(EDITING):
         for name, public in enrol(layout, names).items():
             _said(
                 f'[[nodes]]\nname = "{name}"\nrole = "agent"  # or detector, enforcer, console\nkey = "{public}"\n'
@@ -226,7 +226,7 @@ def check_(folder: Annotated[Path, typer.Option("--dir", help="The operator's fo
 def sign_(folder: Annotated[Path, typer.Option("--dir", help="The operator's folder.")]) -> None:
     """Check charter.toml and sign it; give the signed file to the components, or publish it on the bus."""
     layout = Layout(folder)
-    with layout.locked():
+    with layout.locked(EDITING):
         operator = SigningKey.load(layout.operator_key)
         if layout.charter.exists():
             before = load_charter(layout.charter, operator.public, 0).charter

@@ -57,7 +57,9 @@ class Plan:
             (self.device, Role.AGENT),
             *detectors,
             ("enforcer1", Role.ENFORCER),
+            # One for the view of `mint up`, one for `mint watch`: a name is one process.
             ("console", Role.CONSOLE),
+            ("watcher", Role.CONSOLE),
         )
 
 

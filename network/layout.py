@@ -24,6 +24,8 @@ from pathlib import Path
 from mint.errors import InputError
 
 MARK = "mint-network"
+# Held while a network runs in the folder, and while the operator's files are changed (which may be at that time).
+RUNNING, EDITING = "lock", "edit.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,8 @@ class Layout:
         return self.root / "state" / node
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the folder for this process alone; made where there is none.
+    def locked(self, what: str = RUNNING) -> Iterator[None]:
+        """Hold the folder for this process alone (`what`: RUNNING or EDITING); made where there is none.
 
         Raises:
             InputError: another process holds it, it cannot be written, or it holds something else.
@@ -96,7 +98,7 @@ class Layout:
             self._check_ours()
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            handle = os.open(self.root / what, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise InputError(
                 str(self.root), f"cannot be written ({error.strerror})", "choose another --dir"
@@ -120,7 +122,9 @@ class Layout:
             InputError: it is neither empty nor a network's.
         """
         try:
-            strange = not self.mark.exists() and any(p.name != "lock" for p in self.root.iterdir())
+            strange = not self.mark.exists() and any(
+                p.name not in (RUNNING, EDITING) for p in self.root.iterdir()
+            )
         except OSError as error:
             raise InputError(
                 str(self.root), f"cannot be read ({error.strerror})", "choose another --dir"

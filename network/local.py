@@ -25,7 +25,7 @@ from mint.node import Node, NodeOptions, wall_ms
 from network.acl import acl
 from network.broker import Broker
 from network.founding import Plan, found, new_operator
-from network.layout import Layout
+from network.layout import EDITING, RUNNING, Layout
 from network.processes import Child, component, environment_is_quiet
 
 # Miners together take at most half of the cores: the other half is the machine's, and MinT's.
@@ -243,7 +243,7 @@ def discard(layout: Layout, say: Say) -> None:
         runtime.sweep()
         runtime.close()
     for path in layout.root.iterdir():
-        if path.name == "lock":
+        if path.name in (RUNNING, EDITING):
             continue
         if path.is_dir():
             shutil.rmtree(path)

@@ -80,6 +80,8 @@ class TwinManager:
         self._devices: dict[str, _Device] = {}
         # Miners in the newest sample of each device since the last frame.
         self._fresh: dict[str, frozenset[str]] = {}
+        # Devices whose last sample claimed more time than has passed.
+        self._gained: set[str] = set()
         self._decided: dict[tuple[str, int], Decision] = {}
         self._decisions: deque[Decision] = deque()
         self._receipts: deque[bytes] = deque()
@@ -148,7 +150,7 @@ class TwinManager:
             raise Rejected(Reason.IMPOSSIBLE, f"{body.sender}: steal time runs backwards")
         newest_ns = max((reading.after_ns for reading in readings), default=0)
         if newest_ns:
-            device.clock = self._checked_clock(device, sample.boot, newest_ns, now_ns)
+            device.clock = self._checked_clock(body.sender, device, sample.boot, newest_ns, now_ns)
         device.session, device.sequence = body.session, body.sequence
         device.boot, device.steal_ns = sample.boot, sample.steal_ns
         device.pending.append(opened.data)
@@ -260,10 +262,24 @@ class TwinManager:
             said.append(Say(self._topics.twin(name), message))
         return said
 
-    def _checked_clock(self, device: _Device, boot: bytes, device_ns: int, now_ns: int) -> DeviceClock:
+    def _checked_clock(
+        self, name: str, device: _Device, boot: bytes, device_ns: int, now_ns: int
+    ) -> DeviceClock:
         if device.clock is None or device.clock.boot != boot:
             return DeviceClock.begin(boot, device_ns, now_ns)
-        return device.clock.check(device_ns, now_ns, self._charter.period_ms * MS)
+        try:
+            clock = device.clock.check(device_ns, now_ns, self._charter.period_ms * MS)
+        except Rejected:
+            self._gained.add(name)
+            speaking = {other for other, known in self._devices.items() if known.missed < PATIENCE_FRAMES}
+            if len(speaking) > 1 and speaking <= self._gained:
+                # All gained alike: it is our clock that stood still (a paused virtual machine, say).
+                self._gained.clear()
+                for known in self._devices.values():
+                    known.clock = None
+            raise
+        self._gained.discard(name)
+        return clock
 
     def _readings(self, sender: str, sample: Sample) -> list[MinerReading]:
         """The readings of `sample`, every one possible after the one before."""

@@ -55,7 +55,7 @@ def test_grace_doubles_up_to_a_bound() -> None:
         number = 1000 * (n + 1)
         offences.decided([decision(number - 1)], number)
         spared.append(sum(offences.spared("m01", number + k) for k in range(1, 999)))
-    assert spared == [3, 6, 12, 24, 48, MAX_GRACE, MAX_GRACE, MAX_GRACE]
+    assert spared == [5, 10, 20, 40, MAX_GRACE, MAX_GRACE, MAX_GRACE, MAX_GRACE]
 
 
 def test_offences_restored_are_the_same() -> None:

@@ -156,6 +156,45 @@ def test_it_waits_for_who_spoke_lately_and_no_longer_than_a_quarter_of_a_period(
     assert core.due_ns() == NOW + S // 2
 
 
+def settled() -> tuple[TwinManager, Edge, Edge]:
+    """A manager whose two devices have spoken long enough that their clocks are known."""
+    core, one, two = manager(), edge("edge1"), edge("edge2")
+    for second in range(65):
+        for edge_ in (one, two):
+            core.sample(NET.opened(edge_.sealed(NOW + second * S)), NOW + second * S)
+        core.close(NOW + second * S, T0_MS)
+    return core, one, two
+
+
+def refused(core: TwinManager, edge_: Edge, device_ns: int, manager_ns: int) -> bool:
+    try:
+        core.sample(NET.opened(edge_.sealed(device_ns)), manager_ns)
+    except Rejected as rejected:
+        return rejected.reason is Reason.WRONG_TIME
+    return False
+
+
+def test_one_clock_that_jumps_is_refused_for_as_long_as_it_is_ahead() -> None:
+    core, one, two = settled()
+    for second in range(65, 80):
+        assert not refused(core, one, NOW + second * S, NOW + second * S)
+        assert refused(core, two, NOW + (second + 10) * S, NOW + second * S)
+        core.close(NOW + second * S, T0_MS)
+
+
+def test_a_manager_whose_own_clock_stood_still_takes_its_devices_again() -> None:
+    core, one, two = settled()
+    paused_ns = 10 * S  # of which it knows nothing
+    now = NOW + 65 * S
+    assert refused(core, one, now + paused_ns, now)
+    assert refused(core, two, now + paused_ns, now)
+    for second in range(66, 140):
+        now = NOW + second * S
+        assert not refused(core, one, now + paused_ns, now)
+        assert not refused(core, two, now + paused_ns, now)
+        core.close(now, T0_MS)
+
+
 # --- what is not taken --------------------------------------------------------------------------------
 
 
