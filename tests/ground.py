@@ -68,8 +68,8 @@ class Ground:
     def bus(self, name: str, *subscriptions: Subscription) -> Bus:
         """A bus in the name of a node, of which nothing else runs."""
         keys = self.folder / name
-        ends = {"ca": keys / CA_CERTIFICATE, "cert": keys / TLS_CERTIFICATE, "key": keys / TLS_KEY}
-        options = BusOptions("127.0.0.1", self.broker.port, name, **ends)
+        certificates = (keys / CA_CERTIFICATE, keys / TLS_CERTIFICATE, keys / TLS_KEY)
+        options = BusOptions("127.0.0.1", self.broker.port, name, *certificates)
         return Bus(options, subscriptions=subscriptions, rng=random.Random(7))
 
     def node(self, name: str) -> Node:
