@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import uuid
-from pathlib import Path
 
 import psutil
 
 from mint.containers.model import Hold
-from mint.errors import ContainerError, MachineError
+from mint.errors import ContainerError
 from mint.messages.sample import MinerReading
 
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 NS_PER_S = 1_000_000_000
 NONE = -1  # "no limit", "no GPU"
 
@@ -48,20 +45,6 @@ def read_miner(hold: Hold) -> tuple[MinerReading, tuple[int, ...]]:
         running=bool(pids),
     )
     return reading, pids
-
-
-def boot_id(file: Path = BOOT_ID) -> bytes:
-    """This uptime's id, 16 bytes.
-
-    Raises:
-        MachineError: the kernel does not tell.
-    """
-    try:
-        return uuid.UUID(file.read_text().strip()).bytes
-    except (OSError, ValueError) as error:
-        raise MachineError(
-            f"{file} cannot be read ({error})", "run the agent on Linux with /proc mounted"
-        ) from None
 
 
 def host_cpus() -> int:

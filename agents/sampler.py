@@ -17,7 +17,8 @@ from msgspec.structs import replace
 
 from agents.docker_watch import DockerWatch
 from agents.gpu import GpuReader
-from agents.reading import UNREADABLE, boot_id, host_cpus, read_miner, steal_ns
+from agents.reading import UNREADABLE, host_cpus, read_miner, steal_ns
+from mint.boot import boot_id
 from mint.bus.quiet import Quiet
 from mint.containers.cgroup_v1 import HoldV1
 from mint.containers.cgroup_v2 import HoldV2

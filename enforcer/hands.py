@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from enforcer.ledger import Count
 from enforcer.reconcile import Seen, Step, Wish
+from mint.boot import boot_id
 from mint.bus.quiet import Quiet
 from mint.containers.cgroup_v1 import HoldV1
 from mint.containers.cgroup_v2 import HoldV2
@@ -31,24 +31,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # Listing folders takes under a millisecond, listing containers some tens.
 FILES_EVERY_NS = 5_000_000_000
 DOCKER_EVERY_NS = 30_000_000_000
-
-
-def boot_id() -> bytes:
-    """This uptime's id, as samples carry it.
-
-    Raises:
-        MachineError: the kernel does not tell.
-    """
-    try:
-        return uuid.UUID(BOOT_ID.read_text().strip()).bytes
-    except (OSError, ValueError) as error:
-        raise MachineError(
-            f"{BOOT_ID} cannot be read ({error})", "run the enforcer on Linux with /proc mounted"
-        ) from None
 
 
 class Hands:

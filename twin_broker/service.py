@@ -6,8 +6,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from pathlib import Path
 
+from mint.boot import boot_id
 from mint.bus.bus import Bus
 from mint.bus.options import Incoming, Overflow, Subscription
 from mint.courier import Courier, bus_of
@@ -26,7 +26,6 @@ from twin_broker.store import FrameStore
 
 DATABASE = "frames.sqlite"
 # Monotonic times compare only within one uptime of this host.
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # A reply stays below the broker's packet limit with room for its envelope.
 MAX_REPLY_BYTES = 512 * 1024
 REPLY_EXPIRY_S = 30
@@ -157,7 +156,7 @@ async def run(node: Node, stop: asyncio.Event) -> None:
     Raises:
         InputError: the frame log cannot be opened.
     """
-    store = FrameStore(node.options.state / DATABASE, BOOT_ID.read_bytes().strip())
+    store = FrameStore(node.options.state / DATABASE, boot_id())
     try:
         await ManagerService(node, store).run(stop)
     finally:

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from agents.reading import boot_id, natural
+from agents.reading import natural
 from agents.sampler import Sampler
+from mint.boot import boot_id
 from mint.containers.duty import Usage, format_quota, write_usage
 from mint.containers.model import Quota
 from mint.errors import MachineError

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from agents.service import run
+from mint.boot import boot_id
 from mint.errors import Reason
 from mint.messages.sample import Ack, Sample, State
 from mint.node import Node, wall_ms
@@ -64,17 +65,13 @@ async def test_birth_samples_and_death(fog: Fog, manager: Manager, cgroups: Cgro
                 ("miner_01", True, 100_000),
                 ("miner_02", False, 100_000),
             ]
-            assert sample.boot == manager_boot()
+            assert sample.boot == boot_id()
         # The third may be the first sent again: nobody acknowledges here.
         samples = {heard.place: heard.opened.message for heard in manager.samples}
         times = [sample.miners[0] for _, sample in sorted(samples.items()) if isinstance(sample, Sample)]
         assert all(a.after_ns <= b.before_ns for a, b in itertools.pairwise(times))
         stop.set()
         await manager.until(lambda: manager.states[-1] == State(False, "", ()))
-
-
-def manager_boot() -> bytes:
-    return bytes.fromhex(Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", ""))
 
 
 async def test_birth_is_there_for_those_who_come_later(fog: Fog, agent: Node) -> None:

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
-from enforcer.hands import boot_id
+from mint.boot import boot_id
 from mint.bus import Bus, Subscription
 from mint.certificates import Authority
 from mint.containers.cgroup_v1 import HoldV1

@@ -14,8 +14,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from enforcer.hands import boot_id
 from enforcer.service import run
+from mint.boot import boot_id
 from mint.containers.cgroup_v1 import HoldV1
 from mint.containers.duty import Usage, write_usage
 from mint.containers.hierarchy import CGROUP_ROOT

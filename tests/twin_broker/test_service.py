@@ -20,7 +20,6 @@ from mint.node import Node, wall_ms
 from network.mosquitto_program import Program
 from tests.builders import Edge, Net
 from tests.ground import Ground, Listener, until
-from twin_broker import service
 from twin_broker.service import DATABASE, run
 
 NET = Net(miners=3, devices=2, period_ms=200)
@@ -227,4 +226,3 @@ async def test_it_stops_when_told_to(ground: Ground) -> None:
     stop.set()
     async with asyncio.timeout(10):
         await task
-    assert service.BOOT_ID.exists()
