@@ -7,6 +7,7 @@ from typing import Any
 from mint.budget import Bucket, BudgetRule, Reading
 from mint.errors import Rejected
 from mint.messages.frame import MinerEntry
+from mint.wire import MOST
 
 # The SSA series is in percent.
 PERCENT = 100.0
@@ -59,6 +60,11 @@ class Account:
         except Rejected:  # the manager let pass what cannot be: start again rather than believe it
             self.bucket.reset(self.rule.entitled_ppm)
             self.bucket.push(reading, number)
+
+    @property
+    def excess_ns(self) -> int:
+        """The level in whole ns, as it is told."""
+        return min(self.bucket.level // 1_000_000, MOST)
 
     def origins(self) -> tuple[int, ...]:
         """Frames whose samples an accusation might still need, however long the miner is silent."""

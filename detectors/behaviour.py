@@ -26,6 +26,7 @@ import numpy as np
 from detectors.account import Account
 from detectors.krum import far_from_benchmark, krum
 from mint.budget import Reading, excess
+from mint.wire import MOST
 
 # Frames at the end of a window over which an excess must not have fallen: the kernel collects a debt within
 # two periods (mint/budget.py).
@@ -96,7 +97,8 @@ class Window:
             return None
         begin = whole[0][2]
         unit = account.rule.entitled_ppm * account.rule.period_ns // 1_000_000
-        return [excess(begin, reading, account.rule.entitled_ppm) // unit for _, _, reading in whole[1:]]
+        amounts = (excess(begin, reading, account.rule.entitled_ppm) // unit for _, _, reading in whole[1:])
+        return [max(-MOST, min(amount, MOST)) for amount in amounts]  # what fits int64
 
     def state(self) -> list[Any]:
         """Everything but d, as plain data."""

@@ -151,7 +151,7 @@ class DetectorCore:
                 self._accuse(name, account, "budget", frame.number)
         for name in round_.accused if round_ else ():
             account = self._accounts[name]
-            if not self._offences.spared(name, frame.number) and account.bucket.level > 0:
+            if not self._offences.spared(name, frame.number) and account.bucket.level > account.rule.burst:
                 self._accuse(name, account, "pob", frame.number)
 
     def _accuse(self, name: str, account: Account, evidence: Evidence, number: int) -> None:
@@ -160,7 +160,7 @@ class DetectorCore:
             return
         first, last = self.shelf.ref(device, since), self.shelf.ref(device, number)
         if first is not None and last is not None and since < number:
-            excess_ns = account.bucket.level // 1_000_000
+            excess_ns = account.excess_ns
             rung = self._offences.rung(name)
             self._offences.accuse(Accusation(name, since, evidence, rung, excess_ns, first, last))
 
@@ -201,7 +201,7 @@ class DetectorCore:
                 D=float(statistics.D[row]),
                 S=float(statistics.S[row]),
                 W=float(statistics.W[row]),
-                level_ns=max(0, account.bucket.level) // 1_000_000,
+                level_ns=max(0, account.excess_ns),
                 krum=float(round_.scores.get(name, 0)) if round_ else float("nan"),
             )
             for row, (name, account) in enumerate(self._accounts.items())

@@ -19,8 +19,10 @@ from mint.names import NAME
 T = TypeVar("T")
 
 Name = Annotated[str, Meta(pattern=rf"^{NAME.pattern}\Z")]
-Nat = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-Int = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+# Whatever is computed from others' numbers is held to this before it is sent: a forged counter must stop nobody.
+MOST = 2**63 - 1
+Nat = Annotated[int, Meta(ge=0, le=MOST)]
+Int = Annotated[int, Meta(ge=-(2**63), le=MOST)]
 Hash = Annotated[bytes, Meta(min_length=32, max_length=32)]
 # Text for people: long enough for a sentence, short enough for a log line.
 Text = Annotated[str, Meta(max_length=240)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from mint.charter.model import Miner
 from mint.messages.frame import MinerEntry
 from mint.messages.sample import Condition, MinerReading, Twin
+from mint.wire import MOST
 
 # Thousandths of a percent in a whole.
 FULL = 100_000
@@ -58,12 +59,10 @@ class MinerTwin:
         return Twin(
             miner=miner.name,
             frame=frame,
-            c=c,
-            g=reading.gpu_ppm * FULL // granted.gpu_ppm if granted.gpu_ppm and reading.gpu_ppm >= 0 else -1,
-            m=reading.memory_bytes * FULL // granted.memory_bytes
-            if granted.memory_bytes and self.whole
-            else -1,
-            b=b,
+            c=min(c, MOST),
+            g=_share(reading.gpu_ppm, granted.gpu_ppm),
+            m=_share(reading.memory_bytes, granted.memory_bytes) if self.whole else -1,
+            b=min(b, MOST),
             quota_ppm=reading.quota_ppm,
             entitled_ppm=granted.cpu_ppm,
             condition=self._condition(c, convicted=convicted, dark_frames=dark_frames),
@@ -93,3 +92,8 @@ class MinerTwin:
         if convicted:
             return "convicted"
         return "idle" if 0 <= c < IDLE else "fair"
+
+
+def _share(used: int, granted: int) -> int:
+    """Thousandths of a percent; -1 where nothing is granted or known."""
+    return min(used * FULL // granted, MOST) if granted and used >= 0 else -1

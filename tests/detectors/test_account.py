@@ -9,6 +9,7 @@ import pytest
 
 from detectors.account import Account
 from mint.messages.frame import MinerEntry
+from mint.wire import MOST
 from tests.builders import BRACKET, MS, Net, S
 
 NET = Net(miners=5, devices=2)
@@ -105,3 +106,11 @@ def test_an_account_restored_goes_on_as_if_nothing_happened(cut: int) -> None:
             other.share,
             other.began(),
         )
+
+
+def test_a_level_that_forged_counters_drove_beyond_all_bounds_can_still_be_told() -> None:
+    made = Account(RULE)
+    for n in range(6):
+        made.read(entry(n, MOST, epoch=n), BOOT, 0, n + 1)
+    assert made.bucket.level // 1_000_000 > MOST
+    assert made.excess_ns == MOST

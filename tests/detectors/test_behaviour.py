@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from detectors.account import Account
 from detectors.behaviour import Window
 from mint.messages.frame import MinerEntry
+from mint.wire import MOST
 from tests.builders import BRACKET, MS, Net, S
 
 NET = Net(miners=5, devices=2)
@@ -64,3 +65,18 @@ def test_no_round_without_a_whole_window_or_enough_miners() -> None:
     other = Window(4)
     other.restore(json.loads(json.dumps(window.state())))
     assert other.round(accounts, 0) == round_
+
+
+def test_a_forged_counter_fits_into_the_matrix() -> None:
+    net = Net(miners=5, devices=2, cpu_ppm=1_000, period_ms=100)
+    rule = net.charter.rule(net.charter.miners[0])
+    accounts = {name: Account(rule) for name in (*HONEST, "forged")}
+    window = Window(4)
+    for frame in range(5):
+        for name, made in accounts.items():
+            used = MOST if name == "forged" and frame else 0
+            made.read(entry(frame / 10, used, miner=name), BOOT, 0, frame + 1)
+        window.push(frame + 1, accounts)
+    round_ = window.round(accounts, 1)
+    assert round_ is not None
+    assert round_.accused == ("forged",)

@@ -9,6 +9,7 @@ import pytest
 
 from mint.charter.model import Entitlement, Miner
 from mint.messages.sample import MinerReading, Twin
+from mint.wire import MOST, decode, encode
 from tests.builders import MS, S
 from twin_broker.twin import FULL, MinerTwin
 
@@ -94,3 +95,13 @@ def test_its_entry_in_a_frame_repeats_the_reading_and_says_whether_it_is_new() -
     entry = twin.entry(MINER)
     assert (entry.miner, entry.present, entry.usage_ns, entry.entitled_ppm) == ("m01", True, 5 * S, 100_000)
     assert twin.silent().entry(MINER) == msgspec.structs.replace(entry, present=False)
+
+
+def test_a_forged_counter_makes_a_twin_that_can_still_be_told() -> None:
+    wild = {"usage_ns": MOST, "io_bytes": MOST, "memory_bytes": MOST, "gpu_ppm": MOST}
+    poor = msgspec.structs.replace(MINER, entitlement=Entitlement(1_000, 1, 1, 1))
+    twin = MinerTwin(reading(0, usage_ns=0, io_bytes=0, after_ns=0), BOOT)
+    twin = twin.next(reading(0, before_ns=1, after_ns=3, **wild), BOOT)
+    message = twin.message(poor, 1, convicted=False, dark_frames=30)
+    assert decode(encode(message), Twin) == message
+    assert (message.c, message.g, message.m, message.b) == (MOST, MOST, MOST, MOST)
