@@ -7,8 +7,8 @@ A verdict is valid when, under one charter:
 3. each of them accuses this miner of this offence (the frame it began at), on this rung of the ladder;
 4. it holds two samples that the miner's own device signed, in order, of one boot, which one of those
    accusations names by their leaf hashes;
-5. those samples show what the evidence claims: for `budget` more than the law allows (mint/budget.py), which
-   no number of lying detectors can forge; for every other kind, use above entitlement.
+5. those samples show more use than the budget law allows (mint/budget.py), whatever the evidence: no number of
+   lying detectors can convict a miner whose own device's samples do not show that.
 
 Who assembled and published it does not matter. Detectors build by this rule, enforcers and everyone else
 check by it.
@@ -78,9 +78,10 @@ def verify_verdict(verdict: Verdict, charters: Mapping[bytes, SealedCharter]) ->
     first, last, boot, epoch = _evidence(verdict, miner, accusations, trust)
     if not first.before_ns <= first.after_ns <= last.before_ns <= last.after_ns:
         raise Rejected(Reason.NOT_PROVEN, "the times of the samples are not in order")
-    above = excess(first, last, miner.entitlement.cpu_ppm) // 1_000_000
-    if above <= 0 or (evidence == "budget" and not charter.rule(miner).proves(first, last)):
-        raise Rejected(Reason.NOT_PROVEN, f"the samples do not show {evidence} evidence against {miner.name}")
+    if not charter.rule(miner).proves(first, last):
+        raise Rejected(
+            Reason.NOT_PROVEN, f"the samples do not show that {miner.name} took more than the law allows"
+        )
     return Proven(
         miner=miner,
         began=verdict.began,
@@ -88,7 +89,7 @@ def verify_verdict(verdict: Verdict, charters: Mapping[bytes, SealedCharter]) ->
         rung=verdict.rung,
         until=verdict.frame + charter.rung(verdict.rung).frames,
         evidence=evidence,
-        excess_ns=above,
+        excess_ns=excess(first, last, miner.entitlement.cpu_ppm) // 1_000_000,
         first=first,
         last=last,
         boot=boot,
