@@ -60,9 +60,13 @@ class Hands:
         missing = now and any(self.hold(miner) is None for miner in wanted)
         if missing or time.monotonic_ns() - self._listed_ns >= FILES_EVERY_NS:
             self._listed_ns = time.monotonic_ns()
-            found = find_files(
-                self._scope, cgroup_root=self._cgroup_root, duty_dir=self._duty_dir, known=self._files
-            )
+            try:
+                found = find_files(
+                    self._scope, cgroup_root=self._cgroup_root, duty_dir=self._duty_dir, known=self._files
+                )
+            except OSError as error:  # a folder that went away while it was listed
+                self._quiet.warning("find", f"miners cannot be listed: {error}")
+                return
             for miner, hold in self._files.items():
                 if found.get(miner) is not hold:
                     hold.close()

@@ -224,11 +224,13 @@ class Enforcer:
                 number, data = waiting
                 try:
                     await bus.publish(topic, data)
-                except BusError as error:
+                    self._store.acknowledged(number)
+                except (
+                    BusError,
+                    sqlite3.Error,
+                ) as error:  # a full disk: it is told again, which does no harm
                     self._quiet.warning("receipt", f"receipt {number} could not be told: {error}")
                     await asyncio.sleep(RETRY_S)
-                else:
-                    self._store.acknowledged(number)
             await self._told.wait()
 
 

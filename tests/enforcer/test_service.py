@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 import subprocess
 import sys
 import time
@@ -14,7 +15,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from enforcer.service import run
+from enforcer.service import DATABASE, run
+from enforcer.state import Change
+from enforcer.store import Store
 from mint.boot import boot_id
 from mint.containers.cgroup_v1 import HoldV1
 from mint.containers.duty import Usage, write_usage
@@ -315,3 +318,20 @@ async def test_a_verdict_that_comes_before_its_charter_is_kept_until_that_comes(
         await others.manager.publish(newer.topics().charter(), newer.data, retain=True)
         await others.heard("correct")
         assert quota_us(hold) == LOW_US
+
+
+async def test_a_disk_that_takes_nothing_ends_nobody_and_a_receipt_is_told_again(
+    fog: Fog, others: Others, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = fog.node()
+    told = Receipt(1, 0, MINERS[0], "drift", b"", 0, -1, -1, 0, 0, "")
+    store = Store(node.options.state / DATABASE)
+    store.commit(Change({}, (told,), 1, 0), [node.signer.object(told)])
+    store.close()
+    with contextlib.closing(sqlite3.connect(node.options.state / DATABASE)) as disk:
+        full = "SELECT RAISE(ABORT, 'database or disk is full')"
+        disk.execute(f"CREATE TRIGGER full BEFORE DELETE ON outbox BEGIN {full}; END")
+    monkeypatch.setattr("enforcer.service.RETRY_S", 0.05)
+    async with enforcing(node):
+        await until(lambda: len(others.receipts) > 1)
+    assert set(others.receipts) == {told}
