@@ -29,6 +29,11 @@ from network.local import default_dir
 
 T = TypeVar("T")
 
+# What the charter bears (mint/charter/model.py), said before anything is founded.
+MAX_TITLE = 120
+# What else a node that is enrolled may be: who edits the charter chooses.
+OTHER_ROLES = 'detector, console, manager, or enforcer with devices = ["..."]'
+
 app = typer.Typer(
     name="mint",
     help="MinT (Miner Twins) keeps a permissioned proof-of-work network fair.",
@@ -37,7 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-charter_app = typer.Typer(help="Check, sign and show charters.", no_args_is_help=True)
+charter_app = typer.Typer(help="Check, sign, show and publish charters.", no_args_is_help=True)
 app.add_typer(charter_app, name="charter")
 
 Dir = Annotated[Path | None, typer.Option("--dir", help="The network's folder.", show_default=".mint/...")]
@@ -96,8 +101,9 @@ def demo_(
 ) -> None:
     """Run a whole network here, let a miner cheat, and show how it is caught; ends with a report.
 
-    The folder's earlier demo is cleared first. Ctrl-C ends everything; nothing is left behind. Exit code 1 when an
-    innocent was accused, or a cheat was not put back.
+    The folder's earlier demo is cleared first. Ctrl-C ends everything; nothing is left behind.
+
+    Exit code 1 when an innocent was accused, or a cheat was not put back.
     """
     out = Console(highlight=False)
     options = demo.DemoOptions(
@@ -159,7 +165,7 @@ def doctor_(json: Annotated[bool, typer.Option("--json", help="For programs.")] 
 # --- founding a network, and its charter ------------------------------------------------------------
 
 
-@app.command("init", epilog="example: mint init --dir fleet --miners 16 --cpu 1.0 --host fog.local")
+@app.command("init", epilog="example: mint init --dir fleet --miners 16 --cpu 1.0")
 def init_(
     folder: Annotated[Path, typer.Option("--dir", help="An empty folder for the operator's files.")],
     miners: Miners = 16,
@@ -168,9 +174,11 @@ def init_(
 ) -> None:
     """Found a network: the operator's key, every node's keys and certificate, and a charter to edit.
 
-    It makes one device; add devices, miners and nodes in charter.toml, then run `mint enroll` and `mint charter
+    It makes one device; make the keys of more with `mint enroll`, add them in charter.toml, then run `mint charter
     sign`. The folder nodes/NAME is what to copy to the machine of that node.
     """
+    if len(title) > MAX_TITLE or not title.isprintable():
+        raise InputError("--title", f"is longer than {MAX_TITLE} characters, or not text", "shorten it")
     layout = Layout(folder)
     with layout.locked():
         if layout.charter_toml.exists():
@@ -188,12 +196,10 @@ def enroll_(
     folder: Annotated[Path, typer.Option("--dir", help="The operator's folder.")],
 ) -> None:
     """Make the keys of further nodes and print the lines that charter.toml needs; existing keys stay."""
-    layout = Layout(folder)
+    layout = _fleet(folder)
     with layout.locked(EDITING):
         for name, public in enrol(layout, names).items():
-            _said(
-                f'[[nodes]]\nname = "{name}"\nrole = "agent"  # or detector, enforcer, console\nkey = "{public}"\n'
-            )
+            _said(f'[[nodes]]\nname = "{name}"\nrole = "agent"  # or {OTHER_ROLES}\nkey = "{public}"\n')
 
 
 @app.command("broker", epilog="example: mint broker --dir fleet --host fog.example --to fog/broker")
@@ -203,10 +209,10 @@ def broker_(
         list[str], typer.Option("--host", help="A name or address by which devices reach the broker.")
     ],
     to: Annotated[Path, typer.Option("--to", help="The folder to write, to be copied to the broker's host.")],
-    port: Annotated[int, typer.Option(min=1, max=65_535)] = PORT,
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="The port it listens on.")] = PORT,
 ) -> None:
     """Write what a fleet's broker is started from: configuration, access list from the charter, certificate."""
-    layout = Layout(folder)
+    layout = _fleet(folder)
     sealed = load_charter(layout.charter, load_public(layout.operator_public), wall_ms())
     write_broker(layout, sealed, to, hosts, port)
     _said(f"{to}: copy it to the broker's host (docs/operations.md)")
@@ -217,7 +223,7 @@ def check_(folder: Annotated[Path, typer.Option("--dir", help="The operator's fo
     """Check charter.toml without signing it."""
     from mint.charter.toml import read  # noqa: PLC0415 (only here)
 
-    layout = Layout(folder)
+    layout = _fleet(folder)
     charter = read(layout.charter_toml, network_id(load_public(layout.operator_public)))
     _said(f"{layout.charter_toml}: well formed. {_summary(charter)}")
 
@@ -225,7 +231,7 @@ def check_(folder: Annotated[Path, typer.Option("--dir", help="The operator's fo
 @charter_app.command("sign", epilog="example: mint charter sign --dir fleet")
 def sign_(folder: Annotated[Path, typer.Option("--dir", help="The operator's folder.")]) -> None:
     """Check charter.toml and sign it; give the signed file to the components, or publish it on the bus."""
-    layout = Layout(folder)
+    layout = _fleet(folder)
     with layout.locked(EDITING):
         operator = SigningKey.load(layout.operator_key)
         if layout.charter.exists():
@@ -254,7 +260,7 @@ def publish_(
     ] = None,
 ) -> None:
     """Publish the signed charter on the bus: every component goes by it from the frame that names it on."""
-    layout = Layout(folder)
+    layout = _fleet(folder)
     host, port = services.address(broker) if broker else up.running_broker(layout)
     _until_interrupted(lambda _: up.publish_charter(layout, host, port))
     _said("published")
@@ -270,6 +276,14 @@ def _component(command: str) -> None:
 
 for _name in services.ROLES:
     _component(_name)
+
+
+def _fleet(folder: Path) -> Layout:
+    """The operator's folder, when it is one: a mistyped --dir is said, and nothing made there."""
+    layout = Layout(folder)
+    if not layout.mark.is_file():
+        raise InputError(str(folder), "holds no MinT network", "name the folder that `mint init` made")
+    return layout
 
 
 def _summary(charter: Charter) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MINERS, MINERS_SHARE = 16, 0.5
 # A container at less than this share of a core gets quotas that CFS's slices are too coarse for.
 LEAST_SHARE = 0.01
-# The miner's image (40 MB), a day of frames, logs: what the local network needs, with room.
+# A day of frames, logs, the miner's image: what the local network needs, with room.
 ENOUGH_DISK_BYTES = 1 << 30
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -108,6 +109,7 @@ def enrol(layout: Layout, names: Sequence[str]) -> dict[str, str]:
     for name in names:
         folder = layout.keys(name)
         if not (folder / SIGNING_KEY).exists():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             new_key().save(folder / SIGNING_KEY)
             write_atomic(folder / OPERATOR_KEY, operator.hex().encode() + b"\n")
             _certify(layout, authority, name)
@@ -146,7 +148,8 @@ def charter_text(plan: Plan, operator: SigningKey, keys: dict[str, SigningKey]) 
         "# run `mint charter sign`. docs/charter.md lists every key.",
         "",
         "[network]",
-        f'title = "{plan.title}"',
+        # A JSON string is a TOML string: quotes and backslashes are escaped alike.
+        f"title = {json.dumps(plan.title, ensure_ascii=False)}",
         f'fog = "{plan.fog}"',
         "version = 1",
         f"issued = {now.isoformat()}",

@@ -246,7 +246,7 @@ def _key(text: str, where: str) -> bytes:
     except ValueError:
         key = b""
     if len(key) != PUBLIC_KEY_SIZE:
-        raise InputError(where, "is not a public key of 64 hex digits", "copy it from the node's .pub file")
+        raise InputError(where, "is not a public key of 64 hex digits", "copy what `mint enroll NODE` prints")
     return key
 
 

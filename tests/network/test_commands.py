@@ -1,0 +1,96 @@
+"""`mint init`, `enroll`, `charter` as an operator types them: what they make, and one line where something is wrong."""
+
+from __future__ import annotations
+
+import stat
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from network import commands
+
+Mint = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def mint(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Mint:
+    """Runs the command line; its exit code and all that it said."""
+
+    def run(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr("sys.argv", ["mint", *arguments])
+        code = commands.main()
+        said = capfd.readouterr()
+        return code, said.out + said.err
+
+    return run
+
+
+@pytest.fixture
+def fleet(mint: Mint, tmp_path: Path) -> Path:
+    folder = tmp_path / "fleet"
+    code, said = mint("init", "--dir", str(folder), "--miners", "2", "--cpu", "0.25")
+    assert code == 0, said
+    return folder
+
+
+def test_a_second_device(mint: Mint, fleet: Path) -> None:
+    code, lines = mint("enroll", "pi07", "--dir", str(fleet))
+    assert code == 0
+    toml = fleet / "charter.toml"
+    device = '[[devices]]\nname = "pi07"\nclass = "local"\n\n[[miners]]\nname = "m03"\ndevice = "pi07"\n'
+    toml.write_text(toml.read_text().replace("version = 1", "version = 2") + lines + device)
+    code, said = mint("charter", "check", "--dir", str(fleet))
+    assert (code, "3 miners on 2 devices" in said) == (0, True), said
+    code, said = mint("charter", "sign", "--dir", str(fleet))
+    assert (code, "version 2 signed" in said) == (0, True), said
+    code, said = mint(
+        "charter", "show", str(fleet / "charter.signed"), "--operator", str(fleet / "operator.pub")
+    )
+    assert (code, '"pi07"' in said) == (0, True), said
+    code, said = mint("broker", "--dir", str(fleet), "--host", "fog.example", "--to", str(fleet.parent / "b"))
+    assert code == 0, said
+    assert "user pi07\n" in (fleet.parent / "b" / "acl").read_text()
+
+
+def test_keys_are_their_owners_alone(fleet: Path) -> None:
+    folders = [fleet, fleet / "ca", *(fleet / "nodes").iterdir()]
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in folders} == {0o700}
+    assert {stat.S_IMODE(key.stat().st_mode) for key in fleet.rglob("*.key")} == {0o600}
+
+
+@pytest.mark.parametrize("title", ['the "fog"', "back\\slash", "größer 🌫"])
+def test_any_title(mint: Mint, tmp_path: Path, title: str) -> None:
+    folder = tmp_path / "fleet"
+    assert mint("init", "--dir", str(folder), "--miners", "1", "--title", title)[0] == 0
+    assert tomllib.loads((folder / "charter.toml").read_text())["network"]["title"] == title
+
+
+@pytest.mark.parametrize("title", ["x" * 121, "two\nlines", "\udcff"])
+def test_no_title(mint: Mint, tmp_path: Path, title: str) -> None:
+    code, said = mint("init", "--dir", str(tmp_path / "fleet"), "--title", title)
+    assert (code, said.count("\n")) == (2, 1)
+    assert "--title" in said
+    assert not (tmp_path / "fleet").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("enroll", "pi07"),
+        ("charter", "check"),
+        ("charter", "sign"),
+        ("charter", "publish"),
+        ("broker", "--host", "fog.example", "--to", "b"),
+    ],
+    ids=" ".join,
+)
+def test_a_mistyped_folder(mint: Mint, tmp_path: Path, command: tuple[str, ...]) -> None:
+    folder = tmp_path / "fleeet"
+    code, said = mint(*command, "--dir", str(folder))
+    assert (code, said) == (
+        2,
+        f"mint: {folder}: holds no MinT network; name the folder that `mint init` made\n",
+    )
+    assert not folder.exists()
