@@ -17,13 +17,13 @@ from agents.pow.choose import IN_ORDER
 from mint.charter.model import Charter
 from mint.charter.seal import load_charter
 from mint.errors import InputError, MintError, cause_of
-from mint.keys import SigningKey, load_public, network_id
+from mint.keys import SigningKey, load_public
 from mint.names import Role
 from mint.node import Node, NodeOptions, wall_ms
 from network import demo, doctor, services, up
 from network.attacks import ATTACKS, attack_named
 from network.deployment import PORT, write_broker
-from network.founding import Plan, enrol, found, new_operator, sign
+from network.founding import Plan, enrol, found, new_operator, sign, written
 from network.layout import EDITING, Layout
 from network.local import default_dir
 
@@ -221,10 +221,8 @@ def broker_(
 @charter_app.command("check", epilog="example: mint charter check --dir fleet")
 def check_(folder: Annotated[Path, typer.Option("--dir", help="The operator's folder.")]) -> None:
     """Check charter.toml without signing it."""
-    from mint.charter.toml import read  # noqa: PLC0415 (only here)
-
     layout = _fleet(folder)
-    charter = read(layout.charter_toml, network_id(load_public(layout.operator_public)))
+    charter = written(layout, load_public(layout.operator_public))
     _said(f"{layout.charter_toml}: well formed. {_summary(charter)}")
 
 
@@ -235,8 +233,7 @@ def sign_(folder: Annotated[Path, typer.Option("--dir", help="The operator's fol
     with layout.locked(EDITING):
         operator = SigningKey.load(layout.operator_key)
         if layout.charter.exists():
-            before = load_charter(layout.charter, operator.public, 0).charter
-            sealed = sign(layout, operator, above=before)
+            sealed = sign(layout, operator, above=_signed_before(layout, operator))
         else:
             sealed = sign(layout, operator)
     _said(f"{layout.charter}: version {sealed.charter.version} signed. {_summary(sealed.charter)}")
@@ -284,6 +281,15 @@ def _fleet(folder: Path) -> Layout:
     if not layout.mark.is_file():
         raise InputError(str(folder), "holds no MinT network", "name the folder that `mint init` made")
     return layout
+
+
+def _signed_before(layout: Layout, operator: SigningKey) -> Charter:
+    """The charter that is signed already; whatever is wrong with it, signing over it is no mend."""
+    try:
+        return load_charter(layout.charter, operator.public, 0).charter
+    except InputError as error:
+        mend = "restore it from a copy; without one remove it, and sign a version above all before"
+        raise InputError(error.where, error.wrong, mend) from None
 
 
 def _summary(charter: Charter) -> str:

@@ -16,12 +16,11 @@ from mint.errors import InputError
 from mint.files import write_atomic
 from mint.keys import SigningKey, load_public, network_id, new_key
 from mint.names import Role, checked_name
-from mint.node import OPERATOR_KEY, SIGNING_KEY
+from mint.node import OPERATOR_KEY, SIGNING_KEY, wall_ms
 from network.layout import Layout
 
 # A charter is signed anew long before this; an expired one stops everything.
 CHARTER_DAYS = 730
-MICRO = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +121,29 @@ def _certify(layout: Layout, authority: Authority, name: str) -> None:
     write_atomic(layout.keys(name) / CA_CERT, authority.cert)
 
 
+def written(layout: Layout, operator: bytes) -> Charter:
+    """The charter.toml of a network whose operator's public key is `operator`, fit to be signed now.
+
+    Raises:
+        InputError: the file is wrong, or has expired.
+    """
+    charter = read(layout.charter_toml, network_id(operator))
+    if charter.expires_ms <= wall_ms():
+        raise InputError(
+            f"{layout.charter_toml}: network.expires",
+            "lies in the past: nobody would take it",
+            "set a later date",
+        )
+    return charter
+
+
 def sign(layout: Layout, operator: SigningKey, above: Charter | None = None) -> SealedCharter:
     """Sign the charter.toml of a network as its operator, beside it; `above` is the one signed before.
 
     Raises:
-        InputError: the file is wrong, or its version is not above the one signed before.
+        InputError: the file is wrong or has expired, or its version is not above the one signed before.
     """
-    charter = read(layout.charter_toml, network_id(operator.public))
+    charter = written(layout, operator.public)
     if above is not None and charter != above and charter.version <= above.version:
         raise InputError(
             f"{layout.charter_toml}: network.version",

@@ -94,3 +94,22 @@ def test_a_mistyped_folder(mint: Mint, tmp_path: Path, command: tuple[str, ...])
         f"mint: {folder}: holds no MinT network; name the folder that `mint init` made\n",
     )
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("command", ["check", "sign"])
+def test_an_expired_charter_is_not_signed(mint: Mint, fleet: Path, command: str) -> None:
+    toml = fleet / "charter.toml"
+    lines = [line for line in toml.read_text().splitlines() if not line.startswith(("issued", "expires"))]
+    lines.insert(lines.index("[network]") + 1, "expires = 2020-01-01T00:00:00Z")
+    toml.write_text("\n".join(lines).replace("version = 1", "version = 2"))
+    code, said = mint("charter", command, "--dir", str(fleet))
+    assert (code, said.count("\n")) == (2, 1)
+    assert "network.expires: lies in the past" in said
+
+
+def test_a_broken_signed_charter_is_not_signed_over(mint: Mint, fleet: Path) -> None:
+    (fleet / "charter.signed").write_bytes(b"junk")
+    code, said = mint("charter", "sign", "--dir", str(fleet))
+    assert (code, said.count("\n")) == (2, 1)
+    assert "restore it from a copy" in said
+    assert (fleet / "charter.signed").read_bytes() == b"junk"
