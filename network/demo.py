@@ -129,7 +129,7 @@ async def run(options: DemoOptions, out: Console, stop: asyncio.Event) -> Report
     """
     layout = Layout(options.folder)
     with layout.locked():
-        discard(layout, _silent)
+        discard(layout)
         return await _run(options, layout, out, stop)
 
 
@@ -282,7 +282,3 @@ def _teller(out: Console, begun: float) -> Callable[[str], None]:
         out.print(f"[dim]{time.monotonic() - begun:5.1f} s[/dim] {what}", soft_wrap=True)
 
     return say
-
-
-def _silent(_: str) -> None:
-    """Say nothing."""

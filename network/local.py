@@ -18,14 +18,14 @@ from mint.certificates import Authority
 from mint.charter.model import Charter
 from mint.charter.seal import SealedCharter, load_charter
 from mint.containers.model import Quota
-from mint.errors import InputError, MachineError
+from mint.errors import InputError, MachineError, MintError
 from mint.keys import load_public, network_id
 from mint.names import Role, scope
 from mint.node import Node, NodeOptions, wall_ms
 from network.acl import acl
 from network.broker import Broker
 from network.founding import Plan, found, new_operator
-from network.layout import EDITING, RUNNING, Layout
+from network.layout import EDITING, MARK, RUNNING, Layout
 from network.processes import Child, component, environment_is_quiet
 
 # Miners together take at most half of the cores: the other half is the machine's, and MinT's.
@@ -129,6 +129,7 @@ class LocalNetwork:
         if founded:
             self._load()
             self._choose(self.charter.charter.network, self.say)
+            self._check_law()
         else:
             self._found()
         self.say(f"{'continuing' if founded else 'founded'} network {self._scope} in {self.layout.root}")
@@ -152,8 +153,20 @@ class LocalNetwork:
                 f"use --miners {count} or another --dir",
             )
 
+    def _check_law(self) -> None:
+        """A duty cycle misses by more than the kernel's law forgives: honest miners would be convicted."""
+        laws = {miner.law for miner in self.charter.charter.miners}
+        if self.runtime.name == "duty" and "kernel" in laws:
+            raise InputError(
+                str(self.layout.root),
+                "was founded where the kernel limits the miners, and here only a duty cycle does",
+                "use the --runtime it was founded with, or another --dir",
+            )
+
     def _found(self) -> None:
         """A new network: what limits the miners here decides the law that its charter names."""
+        # A founding that was cut short left nodes that trust another operator.
+        shutil.rmtree(self.layout.root / "nodes", ignore_errors=True)
         operator = new_operator(self.layout)
         self._choose(network_id(operator.public), self.say)
         soft = self.runtime.name == "duty"
@@ -187,7 +200,7 @@ class LocalNetwork:
         while True:
             code = await self.broker.wait()
             self.say(f"the broker ended ({code}), starting it again")
-            with suppress(MachineError):
+            with suppress(MintError):  # a full disk, say: it may be mended while we run
                 await self.broker.start()
                 continue
             await asyncio.sleep(1)
@@ -224,32 +237,33 @@ class LocalNetwork:
         """End everything that was started, in whatever state it is; every step is tried."""
         if self._broker_task is not None:
             self._broker_task.cancel()
-        await asyncio.gather(*(child.stop() for child in self.children.values()), return_exceptions=True)
-        if hasattr(self, "broker"):
-            await self.broker.stop()
-        if hasattr(self, "runtime"):
-            await asyncio.to_thread(self.runtime.close)
+        try:
+            await asyncio.gather(*(child.stop() for child in self.children.values()), return_exceptions=True)
+            if hasattr(self, "broker"):
+                await self.broker.stop()
+        finally:
+            if hasattr(self, "runtime"):
+                await asyncio.to_thread(self.runtime.close)
 
 
-def discard(layout: Layout, say: Say) -> None:
+def discard(layout: Layout) -> None:
     """Remove what is in a network's folder (held by us), and first whatever a killed run of it left running.
 
     Raises:
         InputError: its charter or key cannot be read.
     """
     if layout.charter.exists():
-        sealed = load_charter(layout.charter, load_public(layout.operator_public), wall_ms())
+        sealed = load_charter(layout.charter, load_public(layout.operator_public), 0)  # expired or not
         runtime = choose(scope(sealed.charter.network), layout.miners, None, lambda _: None)
         runtime.sweep()
         runtime.close()
     for path in layout.root.iterdir():
-        if path.name in (RUNNING, EDITING):
+        if path.name in (RUNNING, EDITING, MARK):  # cut short, it is still ours to clear
             continue
         if path.is_dir():
             shutil.rmtree(path)
         else:
             path.unlink()
-    say(f"cleared {layout.root}")
 
 
 def default_dir(what: str) -> Path:

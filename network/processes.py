@@ -72,15 +72,19 @@ class Child:
         loop, deaths = asyncio.get_running_loop(), 0
         while True:
             since = loop.time()
-            await self._spawn()
-            process = self._process
-            assert process is not None  # noqa: S101 (just spawned; this tells the type checker)
-            code = await process.wait()
+            try:
+                await self._spawn()
+            except OSError as error:  # no process or no file to be had now
+                how = str(error)
+            else:
+                process = self._process
+                assert process is not None  # noqa: S101 (just spawned; this tells the type checker)
+                code = await process.wait()
+                how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             if loop.time() - since >= STEADY_S:
                 deaths = 0
             wait_s = BACKOFF_S[min(deaths, len(BACKOFF_S) - 1)]
             deaths += 1
-            how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             self._say(f"{self.name} ended ({how}), starting it again in {wait_s:g} s; its words: {self.log}")
             await asyncio.sleep(wait_s)
 

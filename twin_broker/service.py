@@ -25,7 +25,6 @@ from twin_broker.core import TwinManager
 from twin_broker.store import FrameStore
 
 DATABASE = "frames.sqlite"
-# Monotonic times compare only within one uptime of this host.
 # A reply stays below the broker's packet limit with room for its envelope.
 MAX_REPLY_BYTES = 512 * 1024
 REPLY_EXPIRY_S = 30
