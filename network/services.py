@@ -1,4 +1,4 @@
-"""The long-running components as commands: `mint agent`, `twin`, `detector`, `enforcer`.
+"""The long-running components as commands: `mint miners`, `agent`, `twin`, `detector`, `enforcer`.
 
 They parse their options with argparse and import only what the component itself needs: a device carries
 neither numpy nor the command line's typer and rich (docs/decisions/0002-dependencies.md).
@@ -25,8 +25,15 @@ from mint.node import Node, NodeOptions
 
 Service = Callable[[Node, asyncio.Event], Awaitable[None]]
 
-ROLES = {"agent": Role.AGENT, "twin": Role.MANAGER, "detector": Role.DETECTOR, "enforcer": Role.ENFORCER}
+ROLES = {
+    "miners": Role.AGENT,
+    "agent": Role.AGENT,
+    "twin": Role.MANAGER,
+    "detector": Role.DETECTOR,
+    "enforcer": Role.ENFORCER,
+}
 ABOUT = {
+    "miners": "Start the miners that the charter gives this device, and keep them running.",
     "agent": "Sample every miner on this device once a period and send what they used to the twin manager.",
     "twin": "Be a fog's twin manager: verify samples, keep the twins, close and store a frame a tick.",
     "detector": "Follow the frame log, score every miner, vote on who takes more than its share.",
@@ -50,7 +57,7 @@ def main(command: str, arguments: list[str]) -> int:
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
-        host, port = options.broker
+        host, port = options.broker if command != "miners" else ("", 0)
         where = NodeOptions(options.charter, options.node, options.keys, host, port, options.state)
         node = Node(where, ROLES[command])
         asyncio.run(_until_told(node, _service(command, options)))
@@ -73,11 +80,12 @@ class _Parser(argparse.ArgumentParser):
 
 def parser(command: str) -> argparse.ArgumentParser:
     """The options of a component."""
+    broker = "" if command == "miners" else " --broker fog.local:8883"
     parsed = _Parser(
         prog=f"mint {command}",
         description=ABOUT[command],
         epilog=f"example: mint {command} --charter /etc/mint/charter.signed --node NAME "
-        "--keys /etc/mint/keys/NAME --broker fog.local:8883 --state /var/lib/mint",
+        f"--keys /etc/mint/keys/NAME{broker} --state /var/lib/mint",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parsed.add_argument("--charter", type=Path, required=True, metavar="FILE", help="the signed charter")
@@ -89,10 +97,15 @@ def parser(command: str) -> argparse.ArgumentParser:
         metavar="DIR",
         help="its keys and certificate (`mint init` makes them)",
     )
-    parsed.add_argument(
-        "--broker", type=_address_option, required=True, metavar="HOST:PORT", help="the MQTT broker"
-    )
+    if command != "miners":
+        parsed.add_argument(
+            "--broker", type=_address_option, required=True, metavar="HOST:PORT", help="the MQTT broker"
+        )
     parsed.add_argument("--state", type=Path, required=True, metavar="DIR", help="what it must remember")
+    if command == "miners":
+        parsed.add_argument(
+            "--runtime", metavar="NAME", help="docker, cgroup or duty; else the best that works here"
+        )
     if command in ON_DEVICE:
         parsed.add_argument(
             "--cgroup-root",
@@ -140,6 +153,10 @@ def _service(command: str, options: argparse.Namespace) -> Service:
         from detectors.service import run as detector
 
         return detector
+    if command == "miners":
+        from agents.pow.service import run as miners
+
+        return lambda node, stop: miners(node, stop, runtime=options.runtime)
     if command == "agent":
         from agents.service import run as agent
 

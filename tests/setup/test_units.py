@@ -14,6 +14,7 @@ from tests.setup.units import FOLDER, services
 
 UNITS = services()
 COMPONENTS = {
+    "mint-miners": "miners",
     "mint-agent": "agent",
     "mint-enforcer": "enforcer",
     "mint-twin": "twin",
@@ -84,7 +85,7 @@ def test_a_service_may_do_little_but_its_work(installed: Path, name: str) -> Non
         ("mint-twin", "mint-detector@"),
         ("mint-broker", "mint-detector@"),
         ("mint-enforcer", "mint-agent"),
-        *(("docker", name) for name in ("mint-agent", "mint-enforcer")),
+        *(("docker", name) for name in ("mint-agent", "mint-enforcer", "mint-miners")),
     ],
 )
 def test_start_order(first: str, then: str) -> None:
@@ -129,14 +130,17 @@ def test_every_service_starts_with_its_host(name: str) -> None:
 @pytest.mark.parametrize(("name", "component"), COMPONENTS.items())
 def test_commands(name: str, component: str) -> None:
     unit = UNITS[name]
-    program, command, *options = [word for word in unit.command if word != "$MINT_OPTIONS"]
+    program, command, *options = [
+        word for word in unit.command if word not in ("$MINT_OPTIONS", "$MINT_RUNTIME")
+    ]
     assert (program, command) == ("/opt/mint/bin/mint", component)
     given = dict(zip(options[::2], options[1::2], strict=True))
-    assert set(given) == {"--charter", "--node", "--keys", "--broker", "--state"}
+    broker = given.pop("--broker", None)
+    assert broker == (None if component == "miners" else "${MINT_BROKER}")  # miners speak to nobody
+    assert set(given) == {"--charter", "--node", "--keys", "--state"}
     assert given["--charter"].startswith("/etc/mint/")
     assert given["--keys"] == f"/etc/mint/keys/{given['--node']}"
     assert given["--state"] == f"/var/lib/{unit.last('Service', 'StateDirectory')}"
-    assert given["--broker"] == "${MINT_BROKER}"
 
 
 def test_the_environment_file_names_what_the_units_use() -> None:
@@ -157,7 +161,7 @@ def test_the_fog_runs_without_root(name: str, user: str) -> None:
     assert UNITS[name].last("Service", "User") == user
 
 
-def test_only_the_enforcer_writes_cgroups() -> None:
+def test_only_who_makes_and_who_corrects_quotas_writes_cgroups() -> None:
     writes = {name for name, unit in UNITS.items() if unit.last("Service", "ProtectControlGroups") != "yes"}
-    assert writes == {"mint-enforcer"}
+    assert writes == {"mint-enforcer", "mint-miners"}
     assert all(unit.last("Service", "CapabilityBoundingSet") == "" for unit in UNITS.values())

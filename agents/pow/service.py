@@ -1,0 +1,48 @@
+"""The miners of one device as a service: starts those that the charter names, and keeps them running.
+
+It speaks to nobody: the charter says which miners this device has and what they are entitled to, the runtime is
+chosen by what works here. Quotas are set when a miner is first started; from then on they are the enforcer's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from agents.pow.choose import choose, start_all
+from mint.containers.model import Quota
+from mint.errors import InputError, MachineError
+from mint.names import scope
+from mint.node import Node
+
+# A miner that died is missed by its device's owner, not by the network: no hurry, and no spinning.
+LOOK_S = 10.0
+
+
+async def run(node: Node, stop: asyncio.Event, *, runtime: str | None = None) -> None:
+    """Keep the miners of the device `node` running until `stop` is set; then all of them are ended and removed.
+
+    Raises:
+        InputError: the charter has no miners on this device, or `runtime` is none.
+        MachineError: `runtime` cannot work here.
+    """
+    charter = node.charter.charter
+    quotas = {miner.name: Quota.of_ppm(miner.entitlement.cpu_ppm) for miner in charter.miners_on(node.name)}
+    if not quotas:
+        raise InputError(
+            str(node.options.charter), f"has no miners on {node.name!r}", "add some to [[miners]]"
+        )
+    chosen = await asyncio.to_thread(
+        choose, scope(charter.network), node.options.state, runtime, node.log.info
+    )
+    try:
+        while not stop.is_set():
+            try:
+                await asyncio.to_thread(start_all, chosen, quotas)
+            except MachineError as error:
+                node.log.error("%s; trying again in %g s", error, LOOK_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await stop.wait()
+    finally:
+        await asyncio.to_thread(chosen.close)
