@@ -254,7 +254,7 @@ setup_docker() {
     state=$(docker_state)
     [ "$state" != answers ] || return 0
     if [ "$state" = denied ]; then
-        [ $may = yes ] || lack "the right to use Docker, which runs here ('usermod -aG docker $(id -un)' as root, then log in again); without it $no_docker"
+        [ $may = yes ] || lack "the right to use Docker, which runs here (be root, or have sudo without a password; the group docker is not enough, for quotas are root's to set); without it $no_docker"
         return 0
     fi
     if ! have dockerd; then
@@ -293,7 +293,7 @@ setup_system() {
 
 as_root() {
     if [ "$may" = no ]; then
-        say "running as $(id -un): CPU quotas are root's to set, so where Docker refuses you miners are held by a duty cycle"
+        say "running as $(id -un): CPU quotas are root's to set, so where you may write no cgroup miners are held by a duty cycle"
         exec "$@"
     fi
     [ -n "$sudo" ] || exec "$@"

@@ -156,7 +156,7 @@ def docker(machine: Machine) -> Finding:
             Level.LACK, "Docker is not installed", without, "apt-get install docker.io (or `make setup`)"
         )
     if seen.info is None:
-        mend = "systemctl start docker (or `make setup`); for the right to use it: usermod -aG docker USER"
+        mend = "systemctl start docker (or `make setup`); where it refuses this user, run as root (sudo)"
         return Finding(Level.LACK, f"Docker does not answer ({seen.failure})", without, mend)
     driver, version = seen.info.get("CgroupDriver", "?"), seen.info.get("CgroupVersion", "?")
     what = f"Docker {seen.info.get('ServerVersion', '?')}, cgroup v{version}, driver {driver}"

@@ -70,8 +70,9 @@ def _make(name: str, scope: str, state_dir: Path, say: Callable[[str], None]) ->
         return DutyRuntime(state_dir / "duty" / scope, build.native_or_reference(cache, say))
     here = hierarchy.detect()
     if not hierarchy.writable(here):
-        wrong = "there is no cpu controller" if here.cpu is None else f"{here.cpu} cannot be written"
-        raise MachineError(f"{wrong} below {CGROUP_ROOT}", "run as root on a machine whose kernel has one")
+        if here.cpu is None:
+            raise MachineError(f"there is no cpu controller below {CGROUP_ROOT}", "see `mint doctor`")
+        raise MachineError(f"{here.cpu} cannot be written by this user", "run as root (sudo)")
     if name == CGROUP:
         return CgroupRuntime(scope, here, build.native_or_reference(cache, say))
     return _docker(scope, here, cache)
