@@ -20,7 +20,6 @@ from mint.charter.seal import SealedCharter
 from mint.containers.hierarchy import CGROUP_ROOT
 from mint.courier import Courier, bus_of
 from mint.envelope import Opened
-from mint.errors import InputError
 from mint.names import scope
 from mint.node import Node, wall_ms
 
@@ -126,10 +125,7 @@ class _Agent:
 
     async def _listen(self) -> None:
         async for message in self._bus.messages():
-            try:
-                self._courier.opened(message, lambda opened, _: self._acknowledged(opened))
-            except InputError as error:  # a full disk: the charter comes again with the next connection
-                self._quiet.warning("charter", f"a new charter cannot be kept ({error}); the old one stays")
+            self._courier.opened(message, lambda opened, _: self._acknowledged(opened))
             if self._node.charter is not self._charter:
                 self._take_charter(self._node.charter)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
+from mint import kinds
 from mint.merkle import leaf_hash
 from mint.messages.frame import DeviceEntry
 from mint.messages.judgement import SampleRef
@@ -16,6 +17,7 @@ from mint.messages.judgement import SampleRef
 # A Proof-of-Behavior window of the longest d has its begin in an account's memory, not here; this much is for
 # samples that come before their frame and evidence that is asked for a little later.
 RECENT = 64
+MAX_SAMPLE_BYTES = kinds.BY_NAME["sample"].max_bytes
 # Envelopes per device that are waiting for the frame that names them: a ring's worth.
 WAITING_PER_DEVICE = 64
 
@@ -31,6 +33,8 @@ class Shelf:
 
     def sample(self, device: str, data: bytes) -> None:
         """A sample envelope of `device` came by; it is kept until the frame that rests on it has come, or longer."""
+        if len(data) > MAX_SAMPLE_BYTES:
+            return  # it comes here unopened, and the manager takes none of that size
         leaf = leaf_hash(data)
         if leaf in self._frame_of:
             self._held[leaf] = data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from detectors.evidence import RECENT, WAITING_PER_DEVICE, Shelf
+from detectors.evidence import MAX_SAMPLE_BYTES, RECENT, WAITING_PER_DEVICE, Shelf
 from mint.merkle import leaf_hash
 from mint.messages.frame import DeviceEntry
 from mint.messages.judgement import SampleRef
@@ -53,3 +53,11 @@ def test_the_shelf_keeps_what_is_pinned_or_recent_and_no_more_waits_than_the_bou
     assert again.envelope(leaf_hash(b"3")) is None  # to be asked for
     again.sample("edge1", b"3")
     assert again.envelope(leaf_hash(b"3")) == b"3"
+
+
+def test_what_is_larger_than_any_sample_does_not_wait() -> None:
+    shelf = Shelf()
+    huge = bytes(MAX_SAMPLE_BYTES + 1)
+    shelf.sample("edge1", huge)
+    shelf.frame(1, [device(huge)])
+    assert shelf.envelope(leaf_hash(huge)) is None
