@@ -14,6 +14,7 @@ from mint.courier import Courier, bus_of
 from mint.effects import Say
 from mint.envelope import Envelope, Object, Opened, ReplayGuard, Stream
 from mint.errors import Reason, Rejected
+from mint.merkle import leaf_hash
 from mint.messages.frame import MAX_REPLY_FRAMES, Frame, FrameReply, FrameRequest
 from mint.messages.judgement import Verdict
 from mint.messages.receipt import Receipt
@@ -22,7 +23,7 @@ from mint.node import Node, wall_ms
 from mint.verdict import verify_verdict
 from mint.wire import decode
 from twin_broker.core import TwinManager
-from twin_broker.store import FrameStore
+from twin_broker.store import FrameStore, StoredFrame
 
 DATABASE = "frames.sqlite"
 # A reply stays below the broker's packet limit with room for its envelope.
@@ -138,7 +139,7 @@ class ManagerService:
         samples: list[bytes] = []
         size = 0
         for stored in self._store.range(request.first, min(request.count, MAX_REPLY_FRAMES)):
-            brought = stored.samples if request.samples else ()
+            brought = rested_on(stored) if request.samples else ()
             size += len(stored.data) + sum(map(len, brought))
             if frames and size > MAX_REPLY_BYTES:
                 break
@@ -160,6 +161,12 @@ async def run(node: Node, stop: asyncio.Event) -> None:
         await ManagerService(node, store).run(stop)
     finally:
         store.close()
+
+
+def rested_on(stored: StoredFrame) -> tuple[bytes, ...]:
+    """The samples that a frame names: after a broker's outage it has a ring of others, too large for a reply."""
+    leaves = {entry.leaf for entry in _frame_in(stored.data).devices}
+    return tuple(sample for sample in stored.samples if leaf_hash(sample) in leaves)
 
 
 def _frame_in(data: bytes) -> Frame:

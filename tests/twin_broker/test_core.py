@@ -24,7 +24,8 @@ from mint.messages.sample import Ack, MinerReading, Sample, Twin
 from mint.verdict import Proven
 from tests.builders import MS, T0_MS, Edge, Net, S
 from twin_broker.core import MAX_PENDING, NO_HASH, Closed, TwinManager
-from twin_broker.store import FrameStore
+from twin_broker.service import rested_on
+from twin_broker.store import FrameStore, StoredFrame
 
 NET = Net(miners=4, devices=2)
 NOW = 1000 * S
@@ -82,6 +83,17 @@ def test_a_frame_rests_on_the_newest_sample_of_each_device_and_acknowledges_all(
     assert sorted(closed.samples) == sorted(sent)
     assert said(closed, Ack) == [Ack("edge1", 1, 3), Ack("edge2", 1, 3)]
     assert sorted(twin.miner for twin in said(closed, Twin)) == ["m01", "m02", "m03", "m04"]
+
+
+def test_a_frames_proof_is_the_samples_that_it_names_and_no_others() -> None:
+    core, one, two = manager(), edge("edge1"), edge("edge2")
+    sent = [edge_.sealed(NOW + n * S) for n in range(3) for edge_ in (one, two)]
+    for data in sent:
+        core.sample(NET.opened(data), NOW)
+    closed = core.close(NOW + 3 * S, T0_MS)
+    assert len(closed.samples) == 6
+    stored = StoredFrame(closed.number, closed.hash, closed.data, closed.samples)
+    assert sorted(rested_on(stored)) == sorted(sent[4:])
 
 
 def test_frames_chain() -> None:
