@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from pathlib import Path
 
 
@@ -14,7 +13,9 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
         OSError: as the system says it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    # One name, so that the next write clears away what a crash left; a file has one writer.
+    beside = path.with_name(f".{path.name}.new")
+    beside.unlink(missing_ok=True)
     handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(handle, "wb") as file:

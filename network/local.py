@@ -199,7 +199,8 @@ class LocalNetwork:
         """Start the broker again when it dies: it keeps what it had, and everyone comes back by themselves."""
         while True:
             code = await self.broker.wait()
-            self.say(f"the broker ended ({code}), starting it again")
+            with suppress(OSError):  # nobody listens any more (a closed pipe)
+                self.say(f"the broker ended ({code}), starting it again")
             with suppress(MintError):  # a full disk, say: it may be mended while we run
                 await self.broker.start()
                 continue

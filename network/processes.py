@@ -85,7 +85,12 @@ class Child:
                 deaths = 0
             wait_s = BACKOFF_S[min(deaths, len(BACKOFF_S) - 1)]
             deaths += 1
-            self._say(f"{self.name} ended ({how}), starting it again in {wait_s:g} s; its words: {self.log}")
+            with suppress(
+                OSError
+            ):  # nobody listens any more (a closed pipe): it is kept running all the same
+                self._say(
+                    f"{self.name} ended ({how}), starting it again in {wait_s:g} s; its words: {self.log}"
+                )
             await asyncio.sleep(wait_s)
 
     async def _spawn(self) -> None:

@@ -65,6 +65,16 @@ def test_what_cannot_be_written_leaves_the_old_file_and_nothing_else(
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
+def test_what_a_crash_left_half_written_goes_with_the_next_write(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    (tmp_path / ".file.new").write_bytes(b"half")
+    (tmp_path / ".file.new").chmod(0o644)
+    write_atomic(path, b"whole", mode=0o600)
+    assert path.read_bytes() == b"whole"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
 def test_a_count_grows_with_every_call_and_needs_no_clock(tmp_path: Path) -> None:
     assert [next_count(tmp_path / "count") for _ in range(3)] == [1, 2, 3]
     (tmp_path / "count").write_text("nonsense")

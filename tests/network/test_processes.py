@@ -30,3 +30,21 @@ async def test_a_child_that_cannot_be_started_now_is_started_later(
         await child.stop()
     assert child.starts == 1
     assert child.pid is None
+
+
+async def test_a_child_is_kept_running_though_nobody_listens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "BACKOFF_S", (0.01,))
+
+    def closed(_: str) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    child = Child("short", ["true"], tmp_path / "short.log", closed)
+    child.start()
+    try:
+        async with asyncio.timeout(10):
+            while child.starts < 3:  # noqa: ASYNC110 (nothing tells of a start)
+                await asyncio.sleep(0.01)
+    finally:
+        await child.stop()
