@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -302,8 +303,8 @@ def _summary(charter: Charter) -> str:
 
 def _writable(path: Path | None, option: str) -> Path | None:
     """`path`, when a file can be made there: said now, not after the run."""
-    if path is not None and (path.is_dir() or not path.resolve().parent.is_dir()):
-        raise InputError(option, f"{path} cannot be written", "name a file in a folder that exists")
+    if path is not None and (path.is_dir() or not os.access(path.resolve().parent, os.W_OK | os.X_OK)):
+        raise InputError(option, f"{path} cannot be written", "name a file in a folder that you may write")
     return path
 
 

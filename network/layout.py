@@ -94,8 +94,7 @@ class Layout:
         Raises:
             InputError: another process holds it, it cannot be written, or it holds something else.
         """
-        if self.root.exists():
-            self._check_ours()
+        self._check_ours()
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(self.root / what, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -119,11 +118,14 @@ class Layout:
         """Refuse a folder that holds something else.
 
         Raises:
-            InputError: it is neither empty nor a network's.
+            InputError: it is there, and neither empty nor a network's.
         """
         try:
-            strange = not self.mark.exists() and any(
-                p.name not in (RUNNING, EDITING) for p in self.root.iterdir()
+            # A folder above that we may not enter fails here too, with its reason.
+            strange = (
+                self.root.exists()
+                and not self.mark.exists()
+                and any(p.name not in (RUNNING, EDITING) for p in self.root.iterdir())
             )
         except OSError as error:
             raise InputError(
