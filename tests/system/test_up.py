@@ -6,13 +6,15 @@ import json
 import signal
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mint.node import CHARTERS
 from network.layout import Layout
 from tests.system.demo import MINT, read_until
 from tests.system.traces import left_behind
@@ -20,6 +22,14 @@ from tests.system.traces import left_behind
 pytestmark = [pytest.mark.system, pytest.mark.cgroup, pytest.mark.timeout(180)]
 
 FRAMES = "frames.sqlite"
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for something that a process of its own does, and tells nobody."""
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @contextmanager
@@ -46,6 +56,8 @@ def watched(folder: Path) -> Iterator[Iterator[dict[str, Any]]]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
+        # It has taken up the charter in force: what is signed from now on is news to it.
+        until(lambda: any((Layout(folder).state("watcher") / CHARTERS).glob("*.signed")))
         yield (json.loads(line) for line in process.stdout)
     finally:
         process.terminate()
