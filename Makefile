@@ -84,6 +84,7 @@ lock: ## make locks/ anew from pyproject.toml (needs uv; versions already locked
 	$(LOCK) $(UPGRADE) --extra dev --output-file locks/dev.txt
 	$(LOCK) --extra all --extra build --constraint locks/dev.txt --output-file locks/run.txt
 	$(LOCK) --extra build --constraint locks/dev.txt --output-file locks/edge.txt
+	$(LOCK) --extra compare --constraint locks/dev.txt --output-file locks/compare.txt
 
 clean: ## remove what these targets made here: .venv, .tools, .mint, caches
 	rm -rf $(VENV) .tools .mint build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -74,8 +74,13 @@ def test_the_patterns_find_what_they_should() -> None:
 
 @pytest.mark.parametrize(
     ("lock", "extras"),
-    [("edge.txt", ["build"]), ("run.txt", ["all", "build"]), ("dev.txt", ["dev"])],
-    ids=["edge", "run", "dev"],
+    [
+        ("edge.txt", ["build"]),
+        ("run.txt", ["all", "build"]),
+        ("dev.txt", ["dev"]),
+        ("compare.txt", ["compare"]),
+    ],
+    ids=["edge", "run", "dev", "compare"],
 )
 def test_a_lock_gives_what_the_project_asks_for(lock: str, extras: list[str]) -> None:
     locked = pins(lock)
@@ -90,7 +95,17 @@ def test_a_lock_gives_what_the_project_asks_for(lock: str, extras: list[str]) ->
 def test_the_locks_agree_and_the_edge_is_small() -> None:
     edge, run, dev = pins("edge.txt"), pins("run.txt"), pins("dev.txt")
     assert edge.items() <= run.items() <= dev.items()
-    assert not edge.keys() & {"numpy", "scipy", "rich", "typer"}
+    assert not edge.keys() & {"numpy", "scipy", "rich", "typer", "matplotlib", "pyarrow"}
+
+
+def test_what_detection_is_compared_with_changes_nothing_else() -> None:
+    dev, compare = pins("dev.txt"), pins("compare.txt")
+    peers = {canonicalize_name(r.name) for r in asked_for("compare")} - {
+        canonicalize_name(r.name) for r in asked_for()
+    }
+    assert peers
+    assert not peers & dev.keys()
+    assert {name: compare[name] for name in dev.keys() & compare.keys()}.items() <= dev.items()
 
 
 def test_links_between_documents_lead_somewhere() -> None:
