@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.telemetry import Counters, simulate
 from mint.budget import PPM, Bucket, BudgetRule, Reading
+from network.telemetry import Counters, simulate
 
 OVERRUN_NS = 20_000_000
 BURST_MS = 200

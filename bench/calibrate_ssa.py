@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from bench.telemetry import simulate
 from detectors.ssa.parameters import CALIBRATED
 from detectors.ssa.stream import SsaStream
+from network.telemetry import simulate
 
 NEVER = 1e300  # a threshold that nothing crosses
 THRESHOLDS = (5, 7.5, 10, 12.5, 15, 17.5, 20, 22.5, 25, 30, 35, 40, 50, 70, 100)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.telemetry import simulate
 from mint.budget import PPM, SLACK_NS, Bucket, BudgetRule, Reading, net_excess
 from mint.errors import Rejected
+from network.telemetry import simulate
 
 S = 1_000_000_000
 ENTITLED = 50_000  # 0.05 CPU
