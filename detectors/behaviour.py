@@ -16,109 +16,106 @@ overrun, which falls again.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from detectors.account import Account
+from detectors.budget import PLAIN, Ledger
 from detectors.krum import far_from_benchmark, krum
-from mint.budget import Reading, excess
-from mint.wire import MOST
+from detectors.observation import Ints
 
 # Frames at the end of a window over which an excess must not have fallen: the kernel collects a debt within
-# two periods (mint/budget.py).
+# two periods (detectors/budget.py).
 HELD = 3
+PPM = 1_000_000
+# More than this above or below entitlement (2.5 hours of CPU time) is as far as a vector tells: no product overflows.
+MOST_NS = 9_000_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One round: the frame the window began at, every miner's score (equation 10), B*, and who is accused."""
+    """One round: the frame the window began at, every miner's score (equation 10), B*, and the rows accused."""
 
     began: int
     scores: Mapping[str, int]
     benchmark: str
-    accused: tuple[str, ...]
+    accused: tuple[int, ...]
 
 
 class Window:
-    """The readings of every miner over the last d + 1 frames; None where there was none."""
+    """The books of every miner over the last d + 1 frames, by row; 8 (2 d + 3) bytes a miner."""
 
-    def __init__(self, d: int) -> None:
+    def __init__(self, d: int, miners: int) -> None:
         self._d = d
-        self._frames: deque[tuple[int, dict[str, tuple[bytes, int, Reading]]]] = deque(maxlen=d + 1)
+        # z at its beginning and at its end (detectors/budget.py), and which of them are of one past.
+        self._z = np.zeros((d + 1, 2, miners), np.int64)
+        self._since = np.full(miners, d + 1)  # place of the first frame that belongs to the present past
+        self._first = -1  # number of the window's first frame
 
-    def push(self, number: int, accounts: Mapping[str, Account]) -> None:
-        """Take in frame `number` after the accounts have."""
-        readings = {}
-        for name, account in accounts.items():
-            if account.last is not None and account.silent == 0:
-                boot, epoch, reading, _ = account.last
-                readings[name] = (boot, epoch, reading)
-        self._frames.append((number, readings))
+    def push(self, number: int, ledger: Ledger) -> None:
+        """Take in frame `number` after the ledger has."""
+        self._z = np.roll(self._z, -1, axis=0)
+        end = ledger.z[PLAIN] - ledger.width
+        self._z[-1] = ledger.z[PLAIN], end
+        here = ledger.silent == 0
+        self._since = np.where(here, np.maximum(self._since - 1, 0), self._d + 1)
+        self._since = np.where(here & ledger.begun, self._d, self._since)
+        self._first = number - self._d
 
-    def forget(self, name: str) -> None:
-        """Begin again with the next frame: what this miner used before has been decided on."""
-        for _, readings in self._frames:
-            readings.pop(name, None)
+    def forget(self, *rows: int) -> None:
+        """Begin again with the next frame: what these miners used before has been decided on."""
+        self._since[list(rows)] = self._d + 1
 
-    def round(self, accounts: Mapping[str, Account], f_miners: int) -> Round | None:
-        """Krum over the miners with a whole window; None when there are too few frames or miners for it."""
-        if len(self._frames) <= self._d:
+    def round(self, names: Sequence[str], ledger: Ledger, f_miners: int) -> Round | None:
+        """Krum over the miners with a whole window; None when there are too few of them."""
+        rows = np.flatnonzero(self._since == 0)
+        if len(rows) < 2 * f_miners + 3:
             return None
-        vectors = {}
-        for name in sorted(accounts):
-            vector = self._vector(name, accounts[name])
-            if vector is not None:
-                vectors[name] = vector
-        if len(vectors) < 2 * f_miners + 3:
-            return None
-        names = list(vectors)
-        G = np.array([vectors[name] for name in names], dtype=np.int64)
-        result = krum(G, f_miners, names)
+        share = ledger.share_ns[rows]
+        G = _behaviour(self._z[:, :, rows], share)
+        whole = [names[row] for row in rows.tolist()]
+        result = krum(G, f_miners, whole)
         distances = far_from_benchmark(G, result.best)
+        burst = _ppm(ledger.allowed_ns[rows], share)
         accused = tuple(
-            name
-            for name, distance in zip(names, distances, strict=True)
-            if _deviates(vectors[name], distance, accounts[name])
+            int(row)
+            for row, vector, distance, limit in zip(rows, G, distances, burst.tolist(), strict=True)
+            if _deviates(vector.tolist(), distance, limit)
         )
-        return Round(
-            self._frames[0][0], dict(zip(names, result.scores, strict=True)), names[result.best], accused
-        )
+        return Round(self._first, dict(zip(whole, result.scores, strict=True)), whole[result.best], accused)
 
-    def _vector(self, name: str, account: Account) -> list[int] | None:
-        readings = [readings.get(name) for _, readings in self._frames]
-        if any(reading is None for reading in readings):
-            return None
-        whole = [reading for reading in readings if reading is not None]
-        if len({(boot, epoch) for boot, epoch, _ in whole}) != 1:
-            return None
-        begin = whole[0][2]
-        unit = account.rule.entitled_ppm * account.rule.period_ns // 1_000_000
-        amounts = (excess(begin, reading, account.rule.entitled_ppm) // unit for _, _, reading in whole[1:])
-        return [max(-MOST, min(amount, MOST)) for amount in amounts]  # what fits int64
+    def arrange(self, origin: Sequence[int]) -> None:
+        """Row i becomes what row origin[i] was, or a new miner where that is -1."""
+        kept = np.asarray(origin, np.int64)
+        rows, fresh = np.flatnonzero(kept >= 0), Window(self._d, len(kept))
+        fresh._z[:, :, rows] = self._z[:, :, kept[rows]]
+        fresh._since[rows] = self._since[kept[rows]]
+        self._z, self._since = fresh._z, fresh._since
 
-    def state(self) -> list[Any]:
+    def state(self) -> dict[str, Any]:
         """Everything but d, as plain data."""
-        return [
-            [number, {name: [boot.hex(), epoch, list(r)] for name, (boot, epoch, r) in readings.items()}]
-            for number, readings in self._frames
-        ]
+        return {"z": self._z.tolist(), "since": self._since.tolist(), "first": self._first}
 
-    def restore(self, state: Sequence[Any]) -> None:
-        """Continue from `state()`."""
-        for number, readings in state:
-            self._frames.append(
-                (number, {name: (bytes.fromhex(b), e, Reading(*r)) for name, (b, e, r) in readings.items()})
-            )
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state()`, taken of the same rows."""
+        self._z = np.array(state["z"], np.int64).reshape(self._z.shape)
+        self._since = np.array(state["since"], np.int64)
+        self._first = state["first"]
 
 
-def _deviates(vector: Sequence[int], distance: int, account: Account) -> bool:
+def _behaviour(z: Ints, share_ns: Ints) -> Ints:
+    """The vectors B_i (n, d), in ppm of a period's entitlement, from z (d + 1, 2, n) in ns."""
+    return np.ascontiguousarray(_ppm(z[1:, 1] - z[0, 0], share_ns).T)
+
+
+def _ppm(amount_ns: Ints, share_ns: Ints) -> Ints:
+    return np.asarray(np.clip(amount_ns, -MOST_NS, MOST_NS) * PPM // share_ns)
+
+
+def _deviates(vector: Sequence[int], distance: int, burst: int) -> bool:
     """Whether a miner at this squared distance from B* is to be accused; see the module's text."""
-    rule = account.rule
-    burst = rule.burst * 1_000_000 // (rule.entitled_ppm * rule.period_ns)
     # As far from B* as a vector that is above it by the burst in every frame.
     if distance <= len(vector) * burst * burst:
         return False

@@ -3,29 +3,30 @@
 Everything a vote says follows from the frame log and the charters it names, so that detectors on any machine
 that saw the same frames cast the same votes. What a detector has to remember is its `state()`; it is stored
 together with every vote before that is sent.
+
+What is thought of the miners is in detectors/judge.py; here it becomes accusations with samples in proof, votes,
+and messages for people.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from detectors.account import Account
-from detectors.behaviour import Round, Window
 from detectors.evidence import Shelf
+from detectors.judge import Conviction, Findings, Judge, Terms
+from detectors.observation import Observation
 from detectors.offences import Offences
-from detectors.ssa.parameters import CALIBRATED, PAPER, SsaParameters
-from detectors.ssa.statistics import Statistics
-from detectors.ssa.stream import SsaStream
-from mint.charter.model import Charter, Miner
+from mint.charter.model import Charter
 from mint.charter.seal import SealedCharter
 from mint.effects import Post, Say
 from mint.envelope import Signer
 from mint.messages.frame import Frame
-from mint.messages.judgement import MAX_ACCUSATIONS, Accusation, Alarm, Behaviour, Evidence, Score, Vote
+from mint.messages.judgement import MAX_ACCUSATIONS, Accusation, Alarm, Behaviour, Score, Vote
+from mint.wire import MOST
 
 # Pruning the shelf every frame would cost more than it saves.
 PRUNE_EVERY = 16
@@ -35,6 +36,7 @@ VOTE_WITHIN = 8
 ALARM_EVERY = 30
 ALARM_EXPIRY_S = 600
 VOTE_EXPIRY_S = 60
+PERCENT = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,38 +55,34 @@ class DetectorCore:
         self.name, self.shelf = name, shelf
         self.last_vote = 0
         self._signer = signer
-        self._accounts: dict[str, Account] = {}
-        self._miners: dict[str, Miner] = {}
         self._offences = Offences()
         self._alarmed: dict[tuple[str, str], int] = {}
-        self._ssa = SsaStream(0)
-        self._adopt(charter)
+        self._take(charter)
+        self._judge = Judge(
+            terms_of(charter.charter),
+            charter.charter.detection,
+            period_ns=charter.charter.period_ms * 1_000_000,
+            f_miners=charter.charter.f_miners,
+        )
+
+    def _take(self, sealed: SealedCharter) -> None:
+        self._sealed, self._charter = sealed, sealed.charter
+        self._topics = sealed.topics()
+        self._devices = {miner.name: miner.device for miner in self._charter.miners}
+        self._gpu = {miner.name: miner.entitlement.gpu_ppm for miner in self._charter.miners}
 
     def _adopt(self, sealed: SealedCharter) -> None:
-        """Go by `sealed`; miners whose entitlement stays keep their past, everyone else begins anew."""
-        self._sealed, charter = sealed, sealed.charter
-        self._charter: Charter = charter
-        self._topics = sealed.topics()
-        miners = charter.miners_by_name()
-        before, names = self._accounts, sorted(miners)
-        rules = {name: charter.rule(miners[name]) for name in names}
-        kept = [
-            name
-            for name in before
-            if name in miners
-            and (before[name].rule, self._miners[name].device) == (rules[name], miners[name].device)
-        ]
-        for name in before.keys() - set(kept):
+        """Go by `sealed`; miners whose terms stay keep their past, everyone else begins anew."""
+        before = self._judge.names
+        self._take(sealed)
+        kept = self._judge.adopt(
+            terms_of(self._charter),
+            self._charter.detection,
+            period_ns=self._charter.period_ms * 1_000_000,
+            f_miners=self._charter.f_miners,
+        )
+        for name in set(before) - set(kept):
             self._offences.drop(name)  # what stood against it could not be proven under this charter
-        self._accounts = {name: before[name] if name in kept else Account(rules[name]) for name in names}
-        self._miners = miners
-        parameters = ssa_parameters(charter)
-        if parameters != self._ssa.parameters:
-            self._ssa = SsaStream(len(names), parameters)
-        else:
-            rows = list(before)
-            self._ssa.arrange([rows.index(name) if name in kept else -1 for name in names])
-        self._window = Window(charter.detection.d)
 
     def step(self, frame: Frame, frame_hash: bytes, charter: SealedCharter, newest: int) -> Step:
         """Take in the next frame of the log.
@@ -97,72 +95,51 @@ class DetectorCore:
         """
         if charter.hash != self._sealed.hash:
             self._adopt(charter)
-        effects: list[Post | Say] = []
         self.shelf.frame(frame.number, frame.devices)
-        self._read(frame)
-        for miner in self._offences.decided(frame.decisions, frame.number):
-            if miner in self._accounts:
-                self._ssa.reset(list(self._accounts).index(miner))  # its level is about to change rightfully
-        self._spare(frame.number)
-        statistics = self._statistics()
-        self._window.push(frame.number, self._accounts)
-        round_ = self._round(frame.number)
-        self._judge(frame, round_)
-        effects += self._alarms(frame.number, statistics)
-        effects.append(
-            Say(self._topics.behaviour(self.name), self._behaviour(frame.number, statistics, round_))
-        )
+        self._judge.decided(self._offences.decided(frame.decisions, frame.number))
+        spared = [name for name in self._judge.names if self._offences.spared(name, frame.number)]
+        findings = self._judge.step(self._observation(frame), spared)
+        for conviction in findings.convictions:
+            self._accuse(conviction, frame.number)
+        effects: list[Post | Say] = [*self._alarms(findings)]
+        effects.append(Say(self._topics.behaviour(self.name), self._behaviour(findings)))
         if frame.number % PRUNE_EVERY == 0:
             self.shelf.prune(frame.number, self._pinned())
         return Step(frame.number, self._vote(frame, frame_hash, newest), tuple(effects))
 
-    def _read(self, frame: Frame) -> None:
+    def _observation(self, frame: Frame) -> Observation:
         devices = {entry.device: entry for entry in frame.devices}
-        present = {entry.miner: entry for entry in frame.miners if entry.present}
-        for name, account in self._accounts.items():
-            entry, device = present.get(name), devices.get(self._miners[name].device)
-            if entry is None or device is None:
-                account.absent()
-            else:
-                account.read(entry, device.boot, device.steal_ns, frame.number)
+        rows = {name: row for row, name in enumerate(self._judge.names)}
+        columns = np.zeros((6, len(rows)), np.int64)
+        present = np.zeros(len(rows), bool)
+        gpu = np.full(len(rows), np.nan)
+        for entry in frame.miners:
+            row = rows.get(entry.miner)
+            device = devices.get(self._devices.get(entry.miner, ""))
+            if row is None or device is None or not entry.present:
+                continue
+            present[row] = True
+            boot = int.from_bytes(device.boot[:8], "big", signed=True)
+            columns[:, row] = (
+                entry.before_ns, entry.after_ns, entry.usage_ns, device.steal_ns, boot, entry.epoch
+            )  # fmt: skip
+            entitled = self._gpu[entry.miner]
+            if entitled and entry.gpu_ppm >= 0:
+                gpu[row] = entry.gpu_ppm * PERCENT / entitled
+        percent = gpu if self._charter.key_parameter == "gpu" else None
+        before, after, usage, steal, boots, epoch = columns
+        return Observation(frame.number, present, before, after, usage, steal, boots, epoch, percent)
 
-    def _spare(self, number: int) -> None:
-        for name, account in self._accounts.items():
-            if self._offences.spared(name, number):
-                account.rebaseline()
-                self._window.forget(name)
-
-    def _statistics(self) -> Statistics:
-        shares = [account.share for account in self._accounts.values()]
-        values = np.array([0.0 if share is None else share for share in shares])
-        return self._ssa.push(values, np.array([share is not None for share in shares]))
-
-    def _round(self, number: int) -> Round | None:
-        """Proof-of-Behavior every d frames."""
-        if number % self._charter.detection.d:
-            return None
-        return self._window.round(self._accounts, self._charter.f_miners)
-
-    def _judge(self, frame: Frame, round_: Round | None) -> None:
-        """Let accusations stand: by the law first, by Proof-of-Behavior where the law is silent."""
-        for name, account in self._accounts.items():
-            spared = account.silent or self._offences.spared(name, frame.number)
-            if not spared and account.rule.convicts(account.bucket):
-                self._accuse(name, account, "budget", frame.number)
-        for name in round_.accused if round_ else ():
-            account = self._accounts[name]
-            if not self._offences.spared(name, frame.number) and account.bucket.level > account.rule.burst:
-                self._accuse(name, account, "pob", frame.number)
-
-    def _accuse(self, name: str, account: Account, evidence: Evidence, number: int) -> None:
-        device, since = self._miners[name].device, account.began()
-        if since is None:
-            return
+    def _accuse(self, conviction: Conviction, number: int) -> None:
+        device, since = self._devices[conviction.miner], conviction.since
         first, last = self.shelf.ref(device, since), self.shelf.ref(device, number)
-        if first is not None and last is not None and since < number:
-            excess_ns = account.excess_ns
-            rung = self._offences.rung(name)
-            self._offences.accuse(Accusation(name, since, evidence, rung, excess_ns, first, last))
+        if first is None or last is None or since >= number:
+            return
+        rung = self._offences.rung(conviction.miner)
+        excess_ns = max(0, min(int(self._judge.ledger.level[conviction.row]), MOST))
+        self._offences.accuse(
+            Accusation(conviction.miner, since, conviction.evidence, rung, excess_ns, first, last)
+        )
 
     def _vote(self, frame: Frame, frame_hash: bytes, newest: int) -> bytes | None:
         standing = sorted(self._offences.standing.values(), key=lambda accusation: accusation.miner)
@@ -173,47 +150,42 @@ class DetectorCore:
         vote = Vote(frame.fog, frame.number, frame_hash, self._sealed.hash, tuple(standing[:MAX_ACCUSATIONS]))
         return self._signer.object(vote)
 
-    def _alarms(self, number: int, statistics: Statistics) -> list[Post]:
+    def _alarms(self, findings: Findings) -> list[Post]:
         """What people should know at once; alarms decide nothing."""
-        found: list[tuple[str, Any, str]] = []
-        dark = self._charter.detection.dark_frames
-        for row, (name, account) in enumerate(self._accounts.items()):
-            level_ms = account.bucket.level / 1e12
-            if account.bucket.level > account.rule.burst:
-                found.append((name, "budget", f"{level_ms:.1f} ms of CPU above entitlement"))
-            W, h = float(statistics.W[row]), float(statistics.h[row])
-            if h < W:
-                found.append((name, "ssa", f"W = {W:.2f} above {h:.2f}: the structure of its use changed"))
-            if account.silent == dark:
-                found.append((name, "dark", f"no sample for {dark} frames"))
         posts = []
-        for name, detector, reason in found:
-            if number - self._alarmed.get((name, detector), -ALARM_EVERY) >= ALARM_EVERY:
-                self._alarmed[name, detector] = number
-                alarm = self._signer.object(Alarm(number, name, detector, reason))
-                posts.append(Post(self._topics.alarm(self.name), alarm, expiry_s=ALARM_EXPIRY_S))
+        for found in findings.found:
+            key = (found.miner, found.detector)
+            if findings.number - self._alarmed.get(key, -ALARM_EVERY) >= ALARM_EVERY:
+                self._alarmed[key] = findings.number
+                alarm = Alarm(findings.number, found.miner, found.detector, found.reason)
+                posts.append(
+                    Post(self._topics.alarm(self.name), self._signer.object(alarm), expiry_s=ALARM_EXPIRY_S)
+                )
         return posts
 
-    def _behaviour(self, number: int, statistics: Statistics, round_: Round | None) -> Behaviour:
+    def _behaviour(self, findings: Findings) -> Behaviour:
+        statistics, round_ = findings.statistics, findings.round
         scores = tuple(
             Score(
                 miner=name,
                 D=float(statistics.D[row]),
                 S=float(statistics.S[row]),
                 W=float(statistics.W[row]),
-                level_ns=max(0, account.excess_ns),
+                level_ns=max(0, min(int(findings.levels_ns[row]), MOST)),
                 krum=float(round_.scores.get(name, 0)) if round_ else float("nan"),
             )
-            for row, (name, account) in enumerate(self._accounts.items())
+            for row, name in enumerate(self._judge.names)
         )
-        return Behaviour(number, self._ssa.parameters.h, round_.benchmark if round_ else "", scores)
+        return Behaviour(
+            findings.number, self._judge.parameters.h, round_.benchmark if round_ else "", scores
+        )
 
     def _pinned(self) -> set[tuple[str, int]]:
         """Samples that an accusation might still need (device, frame number)."""
         pinned: set[tuple[str, int]] = set()
-        for name, account in self._accounts.items():
-            device = self._miners[name].device
-            pinned.update((device, origin) for origin in account.origins())
+        for row, name in enumerate(self._judge.names):
+            device = self._devices[name]
+            pinned.update((device, origin) for origin in self._judge.ledger.origins(row))
         for accusation in self._offences.standing.values():
             for ref in (accusation.first, accusation.last):
                 number = self.shelf.frame_of(ref.leaf)
@@ -227,39 +199,22 @@ class DetectorCore:
         return {
             "charter": self._sealed.hash.hex(),
             "last_vote": self.last_vote,
-            "accounts": {name: account.state() for name, account in self._accounts.items()},
+            "judge": self._judge.state(),
             "offences": self._offences.state(),
-            "ssa": self._ssa.snapshot(),
-            "window": self._window.state(),
             "shelf": self.shelf.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from `state()`, taken under the same charter."""
         self.last_vote = state["last_vote"]
-        for name, account in state["accounts"].items():
-            if name in self._accounts:
-                self._accounts[name].restore(account)
+        self._judge.restore(state["judge"])
         self._offences.restore(state["offences"])
-        rows: Sequence[str] = list(state["accounts"])
-        if rows == list(self._accounts):
-            self._ssa = SsaStream.restore(state["ssa"], self._ssa.parameters)
-        self._window.restore(state["window"])
         self.shelf.restore(state["shelf"])
 
 
-def ssa_parameters(charter: Charter) -> SsaParameters:
-    """The charter's parameters of equations 3 to 9, on top of its preset's."""
-    detection = charter.detection
-    preset = PAPER if detection.preset == "paper" else CALIBRATED
-    threshold = detection.ssa_threshold_milli / 1000
-    return replace(
-        preset,
-        N=detection.N,
-        L=detection.L,
-        p=detection.p,
-        q=detection.q,
-        l=detection.eigentriples,
-        t_alpha=detection.t_alpha_micro / 1e6,
-        threshold=threshold or preset.threshold,
-    )
+def terms_of(charter: Charter) -> list[Terms]:
+    """What the charter holds its miners to, by name."""
+    return [
+        Terms(name, miner.entitlement.cpu_ppm, miner.law, miner.device)
+        for name, miner in sorted(charter.miners_by_name().items())
+    ]

@@ -79,9 +79,5 @@ class SsaParameters:
 
 
 PAPER = SsaParameters()
-# For alarms, by bench/calibrate_ssa.py (seed 2021, 300 simulated miner-hours of each kind): at W > 22.5 one
-# false alarm in 900 miner-hours of independent noise of 4 % and of CFS's own at 0.05 and 0.1 CPU (0.0011 an
-# hour, 95 % interval 0.00003 to 0.0062). On a contended host, where honest use itself jumps, there are 0.8 an
-# hour at 0.1 CPU and 4 at 0.05: alarms tell of jumps, and decide nothing. mu_floor: a deviation of 1 %, below
-# that of any container measured (2.7 % and more), so that quiet telemetry does not make trifles enormous.
-CALIBRATED = SsaParameters(threshold=22.5, mu_floor=1.0)
+# h of detectors/ssa/direction.py, whose W takes the place of equation 8's; `mint calibrate` finds it for a rate.
+CALIBRATED = SsaParameters(threshold=6.5)

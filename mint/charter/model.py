@@ -74,8 +74,8 @@ class Detection(Wire, frozen=True):
     """Parameters of detection; the paper's symbols where its equations are.
 
     N, L, p, q, eigentriples (the paper's l): equations 3 to 6; t_alpha: equation 9. `d`: frames between
-    Proof-of-Behavior rounds. `ssa_threshold_milli`: W above this raises an alarm, in thousandths; 0: the
-    preset's own (`paper`: h of equation 9). `burst_ms`: excess over entitlement that the kernel's own slack
+    Proof-of-Behavior rounds. `ssa_threshold_milli`: h, the threshold of the preset's W, in thousandths; 0: the
+    preset's own (`paper`: h of equation 9). `burst_ms`: excess over entitlement that the quota's own period
     explains, in ms of entitled time; `soft_burst_ms` the same where the law is soft. `overrun_ms`: CPU time up
     to which steal time may excuse an excess. `dark_frames`: silence after which a miner is dark.
     """
@@ -164,20 +164,23 @@ class Charter(Wire, frozen=True):
         return 2 * self.f_detectors + 1
 
     def rule(self, miner: Miner) -> BudgetRule:
-        """When the budget law calls `miner` a cheat."""
-        detection = self.detection
-        burst_ms = detection.burst_ms if miner.law == "kernel" else detection.soft_burst_ms
-        cpu_ppm = miner.entitlement.cpu_ppm
-        return BudgetRule(
-            entitled_ppm=cpu_ppm,
-            burst_ns=burst_ms * cpu_ppm,  # ms * 1e6 ns/ms * ppm / 1e6
-            overrun_ns=detection.overrun_ms * 1_000_000,
-            period_ns=self.period_ms * 1_000_000,
-        )
+        """How much above entitlement the budget law lets `miner` be."""
+        return budget_rule(self.detection, miner.entitlement.cpu_ppm, miner.law, self.period_ms * 1_000_000)
 
     def rung(self, rung: int) -> Rung:
         """The step of the ladder that offence number `rung` (from 1) has earned; the last one serves all beyond."""
         return self.ladder[min(rung, len(self.ladder)) - 1]
+
+
+def budget_rule(detection: Detection, entitled_ppm: int, law: str, period_ns: int) -> BudgetRule:
+    """The budget law for a miner of this entitlement, sampled once in `period_ns`."""
+    burst_ms = detection.soft_burst_ms if law == "soft" else detection.burst_ms
+    return BudgetRule(
+        entitled_ppm=entitled_ppm,
+        burst_ns=burst_ms * entitled_ppm,  # ms * 1e6 ns/ms * ppm / 1e6
+        overrun_ns=detection.overrun_ms * 1_000_000,
+        period_ns=period_ns,
+    )
 
 
 def replaced(charter: Charter, **changes: object) -> Charter:

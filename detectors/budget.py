@@ -1,0 +1,291 @@
+"""The books of all miners by the budget law (mint/budget.py), and when an excess is a cheat's.
+
+**The level** of a miner is the largest net excess over all windows that end now:
+
+    net(s, t) = excess(s, t) - min(steal(s, t), overrun)
+    level(t)  = max over s <= t of net(s, t)
+
+As -min(a, b) = max(-a, -b), it is the larger of two plain maxima, each a running minimum: O(1) a reading. With
+
+    z(t) = use up to t - entitlement x time up to t,  and the same less steal,
+
+the first is z(now) - min z - overrun, the second (z - steal)(now) - min (z - steal).
+
+**A dip proves nothing.** A reader that was held up sees a counter stand still and then catch up; measured from
+the bottom of the dip, that looks like double use. So a window may not begin deeper than half a burst below the
+highest z of the last DIP readings: who rests for longer has really rested, and begins anew from there.
+
+**What convicts.** Honest excess above the burst has one source: a virtual CPU that was taken away charges all of
+its absence in one lump. The container is then throttled until the debt is collected, and until then cannot
+be charged again: an honest level above the burst falls in the very next period, and a cheat's is **kept** (it was
+above before, and use did not stay behind entitlement in between by a quarter of a period). It convicts when
+
+- the level is kept once, and nothing speaks of lumps: no steal during the last readings, no fall of a quarter
+  of a period during the last hour; or the level is above the burst by more than a period of entitlement, for
+  which collecting a lump left no time; or
+- the level is kept three times in a row; or
+- the level is above `hard`, which no lump reaches.
+
+To escape that, a cheat has to give back as the kernel's debts are given back; the level counts every
+nanosecond since the worst beginning, so all that it ever keeps is at most `hard`, what steal may excuse, half a
+burst (a dip), and the width of the brackets (docs/theft-bound.md).
+
+Amounts are whole ns of CPU time. Where ppm divide, entitlement is rounded up, so that the level is never
+more than what `BudgetRule.proves` finds between the same two readings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from detectors.observation import Bools, Floats, Ints, Observation
+from mint.budget import PPM, BudgetRule, Reading
+
+# Readings for which the bottom of a dip is no beginning: the longest that a reader was held up, ten times over.
+DIP = 10
+# Readings in a row that a level is kept where lumps are about: two lumps in two readings came by chance in a
+# thousand simulated hours, four in four never.
+KEPT = 3
+# Readings for which a fall is remembered: an hour at 1 Hz, in which a contended host shows itself many times.
+UNQUIET = 3600
+# Times and counters within one step: 13 days, 36 CPU-years. More is no telemetry; and no product overflows.
+MOST_STEP_NS = 1 << 50
+MOST_USE_NS = 1 << 60
+FAR = np.int64(1) << 61
+# Two ways to reckon: without and with steal taken off.
+PLAIN, LESS_STEAL = 0, 1
+
+
+class Ledger:
+    """The books of n miners, by row.
+
+    After a `push`, (n,) each:
+
+    - `level` in ns, and `since`, the number of the observation that the worst window begins at (-1: none yet);
+    - `convicted`, of miners read just now; `begun`, whether that reading was the first of a past;
+    - `silent`, observations since the last reading;
+    - `used` and `elapsed` since the reading before, ns, 0 where there is no such pair, and their `share` in percent
+      of entitlement, nan where there is none;
+    - `width`, entitlement over the last reading's bracket, ns.
+
+    `allowed_ns` and `share_ns` are the rules' by row.
+    """
+
+    # Everything that goes on from one observation to the next; the last axis is miners.
+    _STATE = (
+        "silent",
+        "level",
+        "since",
+        "z",
+        "low",
+        "low_at",
+        "past",
+        "width",
+        "levels",
+        "steps",
+        "stolen",
+        "unquiet",
+        "last",
+        "read_at",
+        "born",
+        "born_at",
+    )
+
+    def __init__(self, rules: Sequence[BudgetRule]) -> None:
+        n = len(rules)
+        self._rule(rules)
+        self.silent = np.zeros(n, np.int64)
+        self.level = np.zeros(n, np.int64)
+        self.since = np.full(n, -1)
+        self.convicted = np.zeros(n, bool)
+        self.begun = np.zeros(n, bool)
+        self.width = np.zeros(n, np.int64)
+        self.share = np.full(n, np.nan)
+        self.used = np.zeros(n, np.int64)
+        self.elapsed = np.zeros(n, np.int64)
+        self.z = np.zeros((2, n), np.int64)
+        self.low = np.zeros((2, n), np.int64)
+        self.low_at = np.full((2, n), -1)
+        self.past = np.full((DIP, 2, n), -FAR)  # z of the last observations, the next in place `turn`
+        self.turn = 0
+        self.levels = np.zeros((KEPT + 1, n), np.int64)  # newest first, as `steps` and `stolen`
+        self.steps = np.zeros((KEPT, n), np.int64)  # excess from each reading to the next
+        self.stolen = np.zeros((KEPT, n), np.int64)
+        self.unquiet = np.zeros(n, np.int64)
+        # before, after, usage, steal, boot, epoch of the last reading, and its number (-1: none yet).
+        self.last = np.zeros((6, n), np.int64)
+        self.read_at = np.full(n, -1)
+        # The same four of the last reading before the present epoch, as if the counter had been zero then.
+        self.born = np.zeros((4, n), np.int64)
+        self.born_at = np.full(n, -1)
+
+    def _rule(self, rules: Sequence[BudgetRule]) -> None:
+        self.rules = tuple(rules)
+        self._entitled = np.array([rule.entitled_ppm for rule in rules], np.int64)
+        self.allowed_ns = np.array([rule.allowed_ns for rule in rules], np.int64)
+        self._hard = np.array([rule.hard_ns for rule in rules], np.int64)
+        self._overrun = np.array([rule.overrun_ns for rule in rules], np.int64)
+        self.share_ns = np.array([rule.share_ns for rule in rules], np.int64)
+
+    @property
+    def miners(self) -> int:
+        """How many rows there are."""
+        return len(self.rules)
+
+    def push(self, seen: Observation) -> None:
+        """Take in one observation of all miners."""
+        now = np.stack([seen.before_ns, seen.after_ns, seen.usage_ns, seen.steal_ns, seen.boot, seen.epoch])
+        before, after, usage, steal, boot, epoch = now
+        was_before, was_after, was_usage, was_steal, was_boot, was_epoch = self.last
+        here = seen.present & (before <= after)
+        anew = epoch != was_epoch
+        used_from = np.where(anew, 0, was_usage)
+        # Times of two boots do not compare; time or counters that run backwards are believed as little.
+        continues = (
+            here
+            & (self.read_at >= 0)
+            & (boot == was_boot)
+            & (before >= was_after)
+            & (after - was_before < MOST_STEP_NS)
+            & (usage >= used_from)
+            & (usage - used_from < MOST_USE_NS)
+            & (steal >= was_steal)
+        )
+        self.begun = here & ~continues
+        self.silent = np.where(here, 0, self.silent + 1)
+        # What is computed for rows that do not continue is thrown away; it is kept from overflowing.
+        self._begin(self.begun)
+        self._renew(continues & anew)
+        self.elapsed = np.where(continues, before - was_before, 0)
+        self.used = np.where(continues, usage - used_from, 0)
+        stolen = np.where(continues, steal - was_steal, 0)
+        self.share = _percent(self.used, now, self.last, self._entitled, continues)
+        step = self.used - self._earned(np.where(continues, after - was_before, 0))
+        self._shift(here, self.used - self._earned(self.elapsed), stolen)
+        self._lows(here, seen.number)
+        self.width = np.where(here, self._earned(np.where(here, after - before, 0)), self.width)
+        self._levels(here, step, stolen)
+        self.last = np.where(here, now, self.last)
+        self.read_at = np.where(here, seen.number, self.read_at)
+        self.convicted = here & self._convicts()
+
+    def _earned(self, elapsed_ns: Ints) -> Ints:
+        """CPU time that entitlement grants in this time, rounded up."""
+        whole, part = np.divmod(elapsed_ns, PPM)
+        return np.asarray(self._entitled * whole - (-self._entitled * part // PPM))
+
+    def _begin(self, rows: Bools) -> None:
+        """Forget the past of these rows; their next reading is the first."""
+        if not rows.any():
+            return
+        for state, value in (
+            (self.z, 0), (self.low, FAR), (self.low_at, -1), (self.past, -FAR), (self.levels, 0),
+            (self.steps, 0), (self.stolen, 0), (self.level, 0), (self.since, -1), (self.born_at, -1),
+        ):  # fmt: skip
+            state[..., rows] = value
+
+    def _renew(self, rows: Bools) -> None:
+        """The counters of these rows began again at zero after their last reading; nothing is forgotten."""
+        if not rows.any():
+            return
+        self.born[:, rows] = self.last[:4, rows]
+        self.born[2, rows] = 0
+        self.born_at[rows] = self.read_at[rows]
+
+    def _shift(self, here: Bools, gained: Ints, stolen: Ints) -> None:
+        moved = self.z + np.stack([gained, gained - stolen])
+        self.z = np.where(here, np.clip(moved, -FAR, FAR), self.z)
+
+    def _lows(self, here: Bools, number: int) -> None:
+        """The running minima, with beginnings in a dip lifted."""
+        start = np.maximum(self.z, self.past.max(axis=0) - self.allowed_ns // 2)
+        lower = here & (start <= self.low)
+        self.low = np.where(lower, start, self.low)
+        self.low_at = np.where(lower, number, self.low_at)
+        # A miner that was not read stays where it was.
+        self.past[self.turn] = np.where(self.read_at >= 0, self.z, np.where(here, self.z, -FAR))
+        self.turn = (self.turn + 1) % DIP
+
+    def _levels(self, here: Bools, step: Ints, stolen: Ints) -> None:
+        both = self.z - self.width - self.low
+        plain = both[PLAIN] - self._overrun
+        less = both[LESS_STEAL] >= plain
+        level = np.where(less, both[LESS_STEAL], plain)
+        self.level = np.where(here, level, self.level)
+        self.since = np.where(here, np.where(less, self.low_at[LESS_STEAL], self.low_at[PLAIN]), self.since)
+        for ring, newest in ((self.levels, level), (self.steps, step), (self.stolen, stolen)):
+            ring[1:, here] = ring[:-1, here]
+            ring[0, here] = newest[here]
+        fell = here & (step < -self.share_ns // 4)
+        self.unquiet = np.where(fell, UNQUIET, self.unquiet - (here & (self.unquiet > 0)))
+
+    def _convicts(self) -> Bools:
+        above = self.levels > self.allowed_ns
+        kept = above[1:] & (self.steps >= -self.share_ns // 4)
+        lumps = (self.unquiet > 0) | (self.stolen > 0).any(axis=0)
+        sure = ~lumps | (self.levels[0] > self.allowed_ns + self.share_ns)
+        return np.asarray(above[0] & (kept[0] & sure | kept.all(axis=0) | (self.levels[0] > self._hard)))
+
+    @property
+    def above(self) -> Bools:
+        """Whose level is above the burst, whether that convicts or not."""
+        return np.asarray(self.level > self.allowed_ns)
+
+    def origins(self, row: int) -> tuple[int, ...]:
+        """Numbers of the readings that an accusation of `row` might still need, however long it is silent."""
+        numbers = (*self.low_at[:, row], self.read_at[row], self.born_at[row])
+        return tuple(int(number) for number in numbers if number >= 0)
+
+    def began(self, row: int) -> int | None:
+        """The number at which the offence of `row` began, if two readings can prove it; None otherwise.
+
+        Where the worst window began before the counter was made anew, what was used since then has to prove it.
+        """
+        since, born_at, rule = int(self.since[row]), int(self.born_at[row]), self.rules[row]
+        if born_at < 0 or since >= born_at:
+            return since
+        before, after, usage, steal = (int(number) for number in self.born[:, row])
+        last_before, last_after, last_usage, last_steal = (int(number) for number in self.last[:4, row])
+        first = Reading(before, after, usage, steal)
+        last = Reading(last_before, last_after, last_usage, last_steal)
+        return born_at if rule.proves(first, last) else None
+
+    def rebaseline(self, *rows: int) -> None:
+        """Begin again at the last reading: what these miners took before has been decided on."""
+        chosen = np.zeros(self.miners, bool)
+        chosen[list(rows)] = True
+        chosen &= self.read_at >= 0
+        self._begin(chosen)
+        self.low[:, chosen] = 0
+        self.low_at[:, chosen] = self.read_at[chosen]
+        self.past[self.turn - 1][:, chosen] = 0
+
+    def arrange(self, origin: Sequence[int], rules: Sequence[BudgetRule]) -> None:
+        """Row i becomes what row origin[i] was, or a new miner where that is -1, under these rules."""
+        fresh, kept = Ledger(rules), np.asarray(origin, np.int64)
+        fresh.turn = self.turn
+        rows = np.flatnonzero(kept >= 0)
+        for name in self._STATE:
+            getattr(fresh, name)[..., rows] = getattr(self, name)[..., kept[rows]]
+        self.__dict__.update(fresh.__dict__)
+
+    def state(self) -> dict[str, Any]:
+        """Everything but the rules, as plain data."""
+        return {"turn": self.turn} | {name: getattr(self, name).tolist() for name in self._STATE}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from `state()`, taken of the same rows."""
+        self.turn = state["turn"]
+        for name in self._STATE:
+            setattr(self, name, np.array(state[name], np.int64).reshape(getattr(self, name).shape))
+
+
+def _percent(used: Ints, now: Ints, last: Ints, entitled: Ints, where: Bools) -> Floats:
+    """Use between two readings in percent of entitlement, by the middles of their brackets."""
+    elapsed = (now[0] - last[0] + (now[1] - now[0]) / 2 - (last[1] - last[0]) / 2).astype(float)
+    share = np.full(len(used), np.nan)
+    np.divide(used * 1e8, elapsed * entitled, out=share, where=where & (elapsed > 0))
+    return share

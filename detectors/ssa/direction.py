@@ -1,0 +1,162 @@
+"""SSA with a direction: whose use grows above entitlement by more than its own noise explains.
+
+The paper's W is two-sided, sees edges and not what follows them, and is normalised by one number, mu, in which a
+slow growth and a fast tremble weigh alike. An accusation needs the opposite: growth above entitlement alone,
+over short and long windows, measured against what the series itself does over windows of that length. With
+y_t the excess of tick t in percent of entitlement, and C_m the lag-covariance matrix of y (the matrix that SSA
+decomposes) with window length m, the sum of m excesses has the variance
+
+    V_m = 1^T C_m 1
+
+the spectrum of C_m weighed in the one direction that matters, 1 = (1, ..., 1). For independent noise it grows with
+m, for correlated noise faster; under a CFS quota, whose noise is bounded, it does not grow at all, and a small
+gain shows at once. For m = 1, 2, 4, ..., 512 a one-sided cumulative sum (as equation 8 has it, with a drift) is
+compared with the standard deviation s_m = sqrt(V_m):
+
+    W_m <- max(0, W_m + y - k_m),  k_m = H s_m / (2 m);      W = max_m  W_m / (s_m / 2)
+
+W above h in two ticks running is an alarm: k_m is half the gain that takes m ticks to stand out by H s_m, and
+one tick alone may be a lump that is collected in the next.
+
+- **Out of sample, robust**: V_m is learned from blocks of m ticks that are over, each weighed down when it is far
+  off (`FAR_OFF`), and y is limited to `LIGHT` or, where tails are heavy, `HEAVY` standard deviations. So neither
+  an outlier nor the cheat itself makes the noise.
+- **Floor and prior**: before anything is known noise is taken as 10 %, and never as less than 0.25 %.
+- **Tolerance**: a meter may read 0.2 % high.
+- **Missing ticks** are skipped; a miner that was away for long goes on with the noise that it had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.observation import Bools, Floats
+
+Small = NDArray[np.float32]
+
+# Window lengths in ticks: from one tick to eight minutes at 1 Hz; smaller gains than the longest shows need counters.
+SCALES = 2 ** np.arange(10)
+# The design threshold, in standard deviations; the real one (h) is near it.
+H = 6.0
+# What a meter may read above the truth, percent of entitlement.
+TOLERANCE = 0.2
+# Noise of a tick before anything is known of it, and the least, percent.
+PRIOR, LEAST = 10.0, 0.25
+# Weight of the prior, in blocks.
+PRIOR_BLOCKS = 2.0
+# Blocks that the estimates remember: long enough to be steady, short enough to follow a host's day.
+MEMORY = np.maximum(32, 512 // SCALES)
+# A block further off than this many standard deviations counts as being at it.
+FAR_OFF = 3.0
+# Limits of one tick's excess, standard deviations; heavy tails: more than one tick in 250 beyond 4 of them.
+LIGHT, HEAVY, TAIL, OFTEN = 8.0, 3.0, 4.0, 1 / 250
+
+
+class Direction:
+    """W of n miners, by row; some 170 bytes a miner.
+
+    After a `push`, (n,) each: `S`, the tick's excess in standard deviations, and `W`; both nan where absent.
+    """
+
+    _STATE = ("level", "sums", "variance", "blocks", "block", "mean", "tails", "before")
+
+    def __init__(self, miners: int) -> None:
+        n, scales = miners, len(SCALES)
+        self.S = np.full(n, np.nan)
+        self.W = np.full(n, np.nan)
+        self.ticks = 0
+        self.level = np.zeros(n, np.float32)  # the last excess above entitlement that was seen
+        self.sums = np.zeros((scales, n), np.float32)  # W_m before it is divided
+        self.variance = np.empty((scales, n), np.float32)
+        self.blocks = np.empty((scales, n), np.float32)  # how many made the variance
+        self.block = np.empty((scales, n), np.float32)  # the block that is not over; nan: began in the middle
+        self.mean = np.zeros(n, np.float32)
+        self.tails = np.zeros(n, np.float32)  # share of ticks far out
+        self.before = np.zeros(n, np.float32)  # W of the tick before
+        self.reset(*range(n))
+
+    @property
+    def miners(self) -> int:
+        """How many rows there are."""
+        return len(self.mean)
+
+    def push(self, percent: Floats, present: Bools) -> None:
+        """One tick: each miner's use in percent of entitlement, and whether it is known."""
+        here = present & np.isfinite(percent)
+        excess = np.where(here, percent - 100.0 - TOLERANCE, 0.0).astype(np.float32)
+        deviation = np.sqrt(self.variance[0])
+        out = np.abs(excess - self.mean) > TAIL * deviation
+        self.tails += np.where(here, (out - self.tails) / MEMORY[0], 0).astype(np.float32)
+        limit = np.where(self.tails > OFTEN, np.float32(HEAVY), np.float32(LIGHT)) * deviation
+        limited = np.clip(excess, self.mean - limit, self.mean + limit)
+        self._sum(here, limited)
+        self.S = np.where(here, excess / deviation, np.nan)
+        self._learn(here, limited)
+
+    def _sum(self, here: Bools, limited: Small) -> None:
+        scale = np.sqrt(self.variance)
+        drift = scale * (H / 2 / SCALES[:, None]).astype(np.float32)
+        moved = np.maximum(self.sums + limited - drift, 0)
+        self.sums = np.where(here, moved, self.sums)
+        now = (self.sums / scale).max(axis=0) * 2
+        self.W = np.where(here, np.minimum(now, self.before), np.nan).astype(np.float64)
+        self.before = np.where(here, now, self.before)
+
+    def _learn(self, here: Bools, limited: Small) -> None:
+        """Close the blocks that end with this tick, and take their squares into the variances."""
+        self.mean += np.where(here, (limited - self.mean) / MEMORY[0], 0).astype(np.float32)
+        self.level = np.where(here, limited, self.level)
+        done = self.level  # a missing tick counts as the one before: blocks keep their length
+        self.ticks += 1
+        for scale, length in enumerate(SCALES):
+            self.block[scale] += done
+            if self.ticks % length:
+                break
+            off = self.block[scale] - length * np.minimum(self.mean, 0)
+            known = np.isfinite(off)
+            square = np.minimum(off * off, FAR_OFF**2 * self.variance[scale])
+            count = np.minimum(self.blocks[scale] + 1, MEMORY[scale])
+            learned = self.variance[scale] + (square - self.variance[scale]) / count
+            self.variance[scale] = np.where(known, np.maximum(learned, LEAST**2), self.variance[scale])
+            self.blocks[scale] = np.where(known, count, self.blocks[scale])
+            done, self.block[scale] = self.block[scale].copy(), 0
+
+    def reset(self, *rows: int) -> None:
+        """Forget what these miners did, and their noise."""
+        chosen = list(rows)
+        self.forgive(*chosen)
+        for state, value in ((self.level, 0), (self.mean, 0), (self.tails, 0), (self.block, np.nan)):
+            state[..., chosen] = value
+        self.block[0, chosen] = 0
+        self.blocks[:, chosen] = PRIOR_BLOCKS
+        self.variance[:, chosen] = (PRIOR**2 * SCALES)[:, None]
+
+    def forgive(self, *rows: int) -> None:
+        """What these miners took has been decided on: begin again, with the noise that is known."""
+        chosen = list(rows)
+        self.sums[:, chosen] = 0
+        self.before[chosen] = 0
+
+    def arrange(self, origin: Sequence[int]) -> None:
+        """Row i becomes what row origin[i] was, or a new miner where that is -1."""
+        fresh, kept = Direction(len(origin)), np.asarray(origin, np.int64)
+        fresh.ticks, rows = self.ticks, np.flatnonzero(kept >= 0)
+        for name in self._STATE:
+            getattr(fresh, name)[..., rows] = getattr(self, name)[..., kept[rows]]
+        self.__dict__.update(fresh.__dict__)
+
+    def state(self) -> dict[str, Any]:
+        """Everything, as plain data (a block that began in the middle as null)."""
+        arrays = {name: getattr(self, name).astype(object) for name in self._STATE}
+        arrays["block"][np.isnan(self.block)] = None
+        return {"ticks": self.ticks} | {name: array.tolist() for name, array in arrays.items()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state()`, taken of the same rows."""
+        self.ticks = state["ticks"]
+        for name in self._STATE:
+            setattr(self, name, np.array(state[name], np.float32).reshape(getattr(self, name).shape))
