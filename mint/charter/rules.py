@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mint.charter.model import Charter
+from mint.charter.model import Charter, Detection
 from mint.errors import InputError
 from mint.names import Role
 
@@ -19,7 +19,7 @@ def check(charter: Charter, where: str) -> None:
     _check_references(charter, where)
     _check_enforcers(charter, where)
     _check_agreement(charter, where)
-    _check_detection(charter, where)
+    check_detection(charter.detection, f"{where}: [detection]")
     if charter.expires_ms <= charter.issued_ms:
         raise InputError(where, "`expires` is not after `issued`", "set a later `expires`")
 
@@ -113,8 +113,8 @@ def _check_agreement(charter: Charter, where: str) -> None:
         )
 
 
-def _check_detection(charter: Charter, where: str) -> None:
-    detection = charter.detection
+def check_detection(detection: Detection, where: str) -> None:
+    """Check parameters of detection against one another; InputError as in `check`."""
     for wrong, text, mend in (
         (not detection.L < detection.N, "L is not below N", "choose L about N / 2"),
         (not detection.p < detection.q, "p is not below q", "choose q above p"),
@@ -123,4 +123,4 @@ def _check_detection(charter: Charter, where: str) -> None:
         (detection.q - detection.p > 3 * detection.L, "q - p is above 3 L", "choose a smaller q"),
     ):
         if wrong:
-            raise InputError(f"{where}: [detection]", text, mend)
+            raise InputError(where, text, mend)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -24,6 +25,8 @@ MAX_FILE_BYTES = 4 * MIB
 Cpus = Annotated[float, Meta(ge=0.001, le=1024)]
 Percent = Annotated[float, Meta(ge=0, le=100)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Period = Annotated[float, Meta(ge=0.1, le=3600)]
+Colluders = Annotated[int, Meta(ge=0, le=4096)]
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,11 +40,11 @@ class _Network(_Table, frozen=True):
     version: Annotated[int, Meta(ge=1, le=2**63 - 1)] = 1
     issued: datetime | None = None
     mode: model.Mode = "enforce"
-    period_s: Annotated[float, Meta(ge=0.1, le=3600)] = 1.0
+    period_s: Period = 1.0
     clock_tolerance_s: Annotated[float, Meta(ge=1, le=86_400)] = 120.0
     key_parameter: Literal["cpu", "gpu"] = "cpu"
     f_detectors: Annotated[int, Meta(ge=0, le=40)] = 1
-    f_miners: Annotated[int, Meta(ge=0, le=4096)] = 0
+    f_miners: Colluders = 0
     always_reconcile: bool = False
 
 
@@ -95,6 +98,11 @@ class _Detection(_Table, frozen=True):
     dark_frames: int = 30
 
 
+class _Pace(_Table, frozen=True):
+    period_s: Period = 1.0
+    f_miners: Colluders = 0
+
+
 class _Rung(_Table, frozen=True):
     quota_percent: Annotated[float, Meta(ge=1, le=100)]
     frames: Annotated[int, Meta(ge=0, le=10_000_000)] = 0
@@ -120,6 +128,49 @@ class _File(_Table, frozen=True):
     )
     holds: Annotated[tuple[Name, ...], Meta(max_length=MAX_MINERS)] = ()
     pardons: Annotated[tuple[_Pardon, ...], Meta(max_length=1024)] = ()
+
+
+# The keys that `setting` knows.
+SETTING_KEYS = (*_Detection.__struct_fields__, *_Pace.__struct_fields__)
+
+
+class Setting(NamedTuple):
+    """What detection goes by of a charter, without the charter: for recorded traces."""
+
+    detection: model.Detection
+    period_ms: int
+    f_miners: int
+
+
+def setting(written: Mapping[str, str], where: str) -> Setting:
+    """What a command line sets of [detection], and of `period_s` and `f_miners` in [network]; the rest is as there.
+
+    Raises:
+        InputError: a key or value is wrong; `where` names the option.
+    """
+    for key, text in written.items():
+        try:
+            _setting({key: text}, where)
+        except (msgspec.ValidationError, InputError) as error:
+            what = error.wrong if isinstance(error, InputError) else str(error).partition(" - at ")[0]
+            keys = ", ".join(SETTING_KEYS)
+            raise InputError(
+                f"{where} {key}={text}",
+                what if key in SETTING_KEYS else "no such key",
+                f"the keys are {keys} (docs/charter.md)",
+            ) from None
+    made = _setting(written, where)
+    rules.check_detection(made.detection, where)
+    return made
+
+
+def _setting(written: Mapping[str, str], where: str) -> Setting:
+    pace_keys = _Pace.__struct_fields__
+    pace = {key: text for key, text in written.items() if key in pace_keys}
+    rest = {key: text for key, text in written.items() if key not in pace_keys}
+    rate = msgspec.convert(pace, _Pace, strict=False)
+    detection = _detection(msgspec.convert(rest, _Detection, strict=False), where)
+    return Setting(detection, round(rate.period_s * 1000), rate.f_miners)
 
 
 def read(path: Path, network: bytes) -> model.Charter:
