@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import platform
-import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from mint.errors import MachineError
+from mint.native import compiled
 
 HERE = Path(__file__).parent
 SOURCE = HERE / "miner.c"
 # Static, so that it runs in an empty image; no -march, for the program finds out by itself what the
 # processor can do.
 FLAGS = ("-std=gnu11", "-O3", "-static", "-Wall", "-Wextra")
-TIMEOUT_S = 300  # 2 s on a PC; a Raspberry Pi Zero under load is a hundred times slower
+MEND = "see that the C library for static linking is there: apt-get install gcc libc6-dev"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,34 +33,7 @@ def build(cache: Path) -> Path:
     Raises:
         MachineError: there is no compiler, or it fails.
     """
-    compiler = os.environ.get("CC", "cc")
-    recipe = "\0".join([compiler, platform.machine(), *FLAGS]).encode() + SOURCE.read_bytes()
-    program = cache / f"miner-{hashlib.sha256(recipe).hexdigest()[:16]}"
-    if program.exists():
-        return program
-    if shutil.which(compiler) is None:
-        raise MachineError(f"no C compiler ({compiler}) here", "install one: apt-get install gcc libc6-dev")
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache) as folder:
-        made = Path(folder, "miner")
-        try:
-            ran = subprocess.run(
-                [compiler, *FLAGS, "-o", str(made), str(SOURCE)],
-                capture_output=True,
-                text=True,
-                timeout=TIMEOUT_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise MachineError(
-                f"{compiler} took over {TIMEOUT_S} s", "see what else this machine does"
-            ) from error
-        if ran.returncode:
-            lines = ran.stderr.strip().splitlines() or [f"exit code {ran.returncode}"]
-            mend = "see that the C library for static linking is there: apt-get install gcc libc6-dev"
-            raise MachineError(f"{compiler} could not compile {SOURCE.name}: {lines[0]}", mend)
-        made.replace(program)  # at once, whoever else compiles the same
-    return program
+    return compiled(SOURCE, cache, FLAGS, MEND)
 
 
 def native(cache: Path) -> Program:
