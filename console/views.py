@@ -26,7 +26,7 @@ RESTORED_FRAMES = 30
 # A quota further above entitlement than this is drift: quota files hold whole microseconds of a period.
 DRIFT = 1.01
 PPM_PER_PERCENT = 1e4
-MICRO_NS_PER_MS = 1e12  # the budget law's unit (mint/budget.py)
+NS_PER_MS = 1e6
 
 Word = Literal[
     "unknown", "fair", "idle", "restored", "above", "drift", "stopped", "dark", "accused", "CONVICTED"
@@ -209,7 +209,7 @@ def _condition(known: Known, charter: Charter, number: int, excess_ms: float) ->
         word = "stopped"
     elif twin.quota_ppm > entitled_ppm * DRIFT:
         word, detail = "drift", f"quota {twin.quota_ppm / entitled_ppm:.3g} x its own"
-    elif excess_ms * MICRO_NS_PER_MS > charter.rule(miner).burst:
+    elif excess_ms * NS_PER_MS > charter.rule(miner).allowed_ns:
         word, detail = "above", "beyond its burst"
     elif known.restored_frame and number - known.restored_frame <= RESTORED_FRAMES:
         word, detail = "restored", "quota is back"

@@ -109,7 +109,7 @@ class Ledger:
         self.z = np.zeros((2, n), np.int64)
         self.low = np.zeros((2, n), np.int64)
         self.low_at = np.full((2, n), -1)
-        self.past = np.full((DIP, 2, n), -FAR)  # z of the last observations, the next in place `turn`
+        self.past = np.full((DIP, n), -FAR)  # z of the last observations, the next in place `turn`
         self.turn = 0
         self.levels = np.zeros((KEPT + 1, n), np.int64)  # newest first, as `steps` and `stolen`
         self.steps = np.zeros((KEPT, n), np.int64)  # excess from each reading to the next
@@ -201,12 +201,14 @@ class Ledger:
 
     def _lows(self, here: Bools, number: int) -> None:
         """The running minima, with beginnings in a dip lifted."""
-        start = np.maximum(self.z, self.past.max(axis=0) - self.allowed_ns // 2)
+        deepest = self.past.max(axis=0) - self.allowed_ns // 2
+        start = self.z + np.maximum(deepest - self.z[PLAIN], 0)
         lower = here & (start <= self.low)
         self.low = np.where(lower, start, self.low)
         self.low_at = np.where(lower, number, self.low_at)
         # A miner that was not read stays where it was.
-        self.past[self.turn] = np.where(self.read_at >= 0, self.z, np.where(here, self.z, -FAR))
+        known = here | (self.read_at >= 0)
+        self.past[self.turn] = np.where(known, self.z[PLAIN], -FAR)
         self.turn = (self.turn + 1) % DIP
 
     def _levels(self, here: Bools, step: Ints, stolen: Ints) -> None:
@@ -261,7 +263,7 @@ class Ledger:
         self._begin(chosen)
         self.low[:, chosen] = 0
         self.low_at[:, chosen] = self.read_at[chosen]
-        self.past[self.turn - 1][:, chosen] = 0
+        self.past[self.turn - 1, chosen] = 0
 
     def arrange(self, origin: Sequence[int], rules: Sequence[BudgetRule]) -> None:
         """Row i becomes what row origin[i] was, or a new miner where that is -1, under these rules."""

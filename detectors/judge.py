@@ -312,7 +312,7 @@ class Judge:
         self.ledger.restore(state["ledger"])
         self.ssa = SsaStream.restore(state["ssa"], self.parameters)
         self.direction.restore(state["direction"])
-        self.nature.restore(state["nature"])
+        self.nature = Nature.restore(state["nature"])
         self.window.restore(state["window"])
         self._standing = {(miner, detector, decides) for miner, detector, decides in state["standing"]}
         self._lies = {miner: (number, reason) for miner, (number, reason) in state["lies"].items()}

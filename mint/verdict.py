@@ -7,8 +7,10 @@ A verdict is valid when, under one charter:
 3. each of them accuses this miner of this offence (the frame it began at), on this rung of the ladder;
 4. it holds two samples that the miner's own device signed, in order, of one boot, which one of those
    accusations names by their leaf hashes;
-5. those samples show more use than the budget law allows (mint/budget.py), whatever the evidence: no number of
-   lying detectors can convict a miner whose own device's samples do not show that.
+5. those samples show more use than the budget law allows (mint/budget.py), where the evidence is of use: no
+   number of lying detectors can convict a miner whose own device's samples do not show that. SSA's evidence (growth
+   where no kernel law holds, telemetry that cannot have been measured) lies in many ticks and no two samples can
+   show it: there the quorum's word counts, and the samples say where to look.
 
 Who assembled and published it does not matter. Detectors build by this rule, enforcers and everyone else
 check by it.
@@ -28,6 +30,12 @@ from mint.errors import Reason, Rejected
 from mint.merkle import leaf_hash
 from mint.messages.judgement import Accusation, Verdict, Vote
 from mint.messages.sample import MinerReading, Sample
+
+
+# The evidence that rests on the quorum alone (rule 5).
+BY_QUORUM = "ssa"
+# Where no counter says what was taken, there is nothing to take back: the quota stays low for a minute at 1 Hz.
+LEAST_FRAMES = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +86,7 @@ def verify_verdict(verdict: Verdict, charters: Mapping[bytes, SealedCharter]) ->
     first, last, boot, epoch = _evidence(verdict, miner, accusations, trust)
     if not first.before_ns <= first.after_ns <= last.before_ns <= last.after_ns:
         raise Rejected(Reason.NOT_PROVEN, "the times of the samples are not in order")
-    if not charter.rule(miner).proves(first, last):
+    if evidence != BY_QUORUM and not charter.rule(miner).proves(first, last):
         raise Rejected(
             Reason.NOT_PROVEN, f"the samples do not show that {miner.name} took more than the law allows"
         )
@@ -87,7 +95,7 @@ def verify_verdict(verdict: Verdict, charters: Mapping[bytes, SealedCharter]) ->
         began=verdict.began,
         frame=verdict.frame,
         rung=verdict.rung,
-        until=verdict.frame + charter.rung(verdict.rung).frames,
+        until=verdict.frame + _frames(charter, verdict.rung, evidence),
         evidence=evidence,
         excess_ns=excess(first, last, miner.entitlement.cpu_ppm) // 1_000_000,
         first=first,
@@ -96,6 +104,12 @@ def verify_verdict(verdict: Verdict, charters: Mapping[bytes, SealedCharter]) ->
         epoch=epoch,
         charter=sealed,
     )
+
+
+def _frames(charter: Charter, rung: int, evidence: str) -> int:
+    """How long the penalty lasts at least, in frames."""
+    frames = charter.rung(rung).frames
+    return max(frames, LEAST_FRAMES) if evidence == BY_QUORUM else frames
 
 
 def _accusations(verdict: Verdict, charter: Charter, trust: Trust) -> list[Accusation]:

@@ -13,7 +13,7 @@ from mint.errors import Reason, Rejected
 from mint.merkle import leaf_hash
 from mint.messages.judgement import Accusation, SampleRef, Verdict, Vote
 from mint.messages.sample import MinerReading, Sample
-from mint.verdict import Proven, verify_verdict
+from mint.verdict import LEAST_FRAMES, Proven, verify_verdict
 from tests.builders import BRACKET, MS, T0_MS, Net, S
 
 NET = Net(miners=3, devices=2)  # m01 and m03 on edge1, m02 on edge2
@@ -254,26 +254,45 @@ def at_excess(excess_ns: int, steal_ns: int = 0, evidence: str = "budget") -> Ve
 
 
 def test_the_law_is_exact_to_the_nanosecond() -> None:
-    burst = NET.charter.rule(NET.charter.miners[0]).burst // 1_000_000
+    burst = NET.charter.rule(NET.charter.miners[0]).allowed_ns
     refused(at_excess(burst), Reason.NOT_PROVEN, "more than the law allows")
     assert verified(at_excess(burst + 1)).excess_ns == burst + 1
 
 
 def test_steal_time_excuses_up_to_the_overrun_and_no_further() -> None:
-    burst = NET.charter.rule(NET.charter.miners[0]).burst // 1_000_000
+    burst = NET.charter.rule(NET.charter.miners[0]).allowed_ns
     overrun = NET.charter.detection.overrun_ms * MS
     refused(at_excess(burst + 1, steal_ns=1), Reason.NOT_PROVEN, "more than the law allows")
     refused(at_excess(burst + overrun, steal_ns=60 * S), Reason.NOT_PROVEN, "more than the law allows")
     assert verified(at_excess(burst + overrun + 1, steal_ns=60 * S)).excess_ns == burst + overrun + 1
 
 
-@pytest.mark.parametrize("evidence", ["budget", "pob", "ssa", "work"])
-def test_whatever_the_evidence_the_samples_have_to_show_the_excess(evidence: str) -> None:
+@pytest.mark.parametrize("evidence", ["budget", "pob", "work"])
+def test_where_the_evidence_is_of_use_the_samples_have_to_show_the_excess(evidence: str) -> None:
     """A quorum of liars calls it what it likes; the device's own samples decide."""
-    burst = NET.charter.rule(NET.charter.miners[0]).burst // 1_000_000
+    burst = NET.charter.rule(NET.charter.miners[0]).allowed_ns
     assert verified(at_excess(burst + 1, evidence=evidence)).evidence == evidence
     for excess in (burst, 1, 0, -SHARE):
         refused(at_excess(excess, evidence=evidence), Reason.NOT_PROVEN, "more than the law allows")
+
+
+def test_what_no_two_samples_can_show_rests_on_the_quorum_and_costs_a_minute() -> None:
+    def first_rung(evidence: Any, excess_ns: int) -> Proven:
+        last = at_excess(excess_ns).last
+        named = accusation(last=last, evidence=evidence, rung=1)
+        return verified(verdict(last=last, rung=1, votes=votes(named)))
+
+    proven = first_rung("ssa", 0)
+    assert (proven.evidence, proven.until) == ("ssa", proven.frame + LEAST_FRAMES)
+    # Where counters say what was taken, that is given back, and no more.
+    assert first_rung("budget", SHARE).until == proven.frame
+    # f liars who call it so change nothing.
+    last = at_excess(0).last
+    mixed = tuple(
+        vote(name, accusation(last=last, evidence=evidence))
+        for name, evidence in (("det1", "ssa"), ("det2", "budget"), ("det4", "budget"))
+    )
+    refused(verdict(last=last, votes=mixed), Reason.NOT_PROVEN, "more than the law allows")
 
 
 def test_of_a_counter_made_anew_only_what_it_counted_itself_is_proof() -> None:

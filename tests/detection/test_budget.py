@@ -1,30 +1,28 @@
 """The budget law: what may never be convicted, and what always is."""
 
-from collections.abc import Callable
+from __future__ import annotations
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mint.budget import PPM, SLACK_NS, Bucket, BudgetRule, Reading, net_excess
-from mint.errors import Rejected
+from detectors.budget import DIP, KEPT, UNQUIET, Ledger
+from detectors.observation import Observation
+from mint.budget import LEAST_BURST_NS, PPM, SLACK_NS, BudgetRule, Reading, net_excess
 from network.telemetry import simulate
+from tests.detection.books import ENTITLED, OVERRUN, RULE, SHARE, S, convicted, ledger_of, push, seen
 
-S = 1_000_000_000
-ENTITLED = 50_000  # 0.05 CPU
-SHARE = ENTITLED * 1000  # what it is entitled to in a second, ns
-OVERRUN = 40_000_000
-RULE = BudgetRule(ENTITLED, SHARE // 5, OVERRUN)
+RULES = st.builds(BudgetRule, st.integers(1, 3 * PPM), st.integers(0, 10**9), st.integers(0, 10**10))
 
 
 @st.composite
 def traces(draw: st.DrawFn) -> list[Reading]:
-    """Any readings a device can send."""
+    """Any readings a device can send, each after the one before."""
     now = usage = steal = 0
     readings = []
     amount = st.integers(0, 10**10)
-    for _ in range(draw(st.integers(1, 12))):
+    for _ in range(draw(st.integers(1, 25))):
         now += draw(amount)
         usage += draw(amount)
         steal += draw(st.sampled_from([0, 10**7, 10**9]))
@@ -34,30 +32,38 @@ def traces(draw: st.DrawFn) -> list[Reading]:
     return readings
 
 
-@given(traces(), st.integers(0, 3 * PPM), st.integers(0, 10**10))
-def test_level_is_the_worst_of_all_windows(trace: list[Reading], ppm: int, overrun: int) -> None:
-    bucket = Bucket(ppm, overrun)
+# --- the level ----------------------------------------------------------------------------------------
+
+
+@given(traces(), RULES)
+def test_the_level_is_the_worst_of_all_windows_but_for_those_that_begin_in_a_dip(
+    trace: list[Reading], rule: BudgetRule
+) -> None:
+    ledger, ppm = Ledger([rule]), rule.entitled_ppm
+    z = [r.usage_ns * PPM - ppm * r.before_ns for r in trace]
     for end, last in enumerate(trace):
-        level = bucket.push(last, end)
-        windows = [net_excess(first, last, ppm, overrun) for first in trace[: end + 1]]
-        assert level == bucket.level == max(windows)
-        assert windows[bucket.since] == level
-        assert list(bucket.readings) == trace[max(0, end - 2) : end + 1][::-1]
+        push(ledger, end, last)
+        windows = []
+        for begin, first in enumerate(trace[: end + 1]):
+            highest = max(z[max(0, begin - DIP) : begin] or [z[begin]])
+            dip = max(0, highest - rule.allowed_ns // 2 * PPM - z[begin])
+            windows.append(net_excess(first, last, ppm, rule.overrun_ns) - dip)
+        # A ns for each reading, for entitlement is rounded up.
+        assert max(windows) / PPM - 2 * len(trace) - 2 <= ledger.level[0] <= max(windows) / PPM + 2
 
 
-@given(traces(), st.integers(0, PPM), st.integers(0, 11))
-def test_a_restored_bucket_goes_on_as_if_nothing_happened(trace: list[Reading], ppm: int, cut: int) -> None:
-    straight, other = Bucket(ppm, OVERRUN), Bucket(ppm, OVERRUN)
-    for tick, reading in enumerate(trace):
-        if tick == cut:
-            other = Bucket.restore(other.state())
-        straight.push(reading, tick)
-        other.push(reading, tick)
-        assert straight.state() == other.state()
+@given(traces(), RULES)
+def test_whoever_is_convicted_two_readings_prove_it(trace: list[Reading], rule: BudgetRule) -> None:
+    ledger = Ledger([rule])
+    for number, reading in enumerate(trace):
+        push(ledger, number, reading)
+        if ledger.convicted[0]:
+            assert rule.proves(trace[int(ledger.since[0])], reading)
+            assert ledger.began(0) == ledger.since[0]
 
 
 @st.composite
-def lawful(draw: st.DrawFn) -> tuple[list[Reading], int, int]:
+def lawful(draw: st.DrawFn) -> tuple[list[Reading], BudgetRule]:
     """Readings of a process that obeys the law with some burst, read at a hidden moment of any bracket."""
     ppm, burst = draw(st.integers(1, 2 * PPM)), draw(st.integers(0, 10**8))
     micro, time, tokens = 0, 0, burst * PPM  # a token bucket allows exactly what the law allows
@@ -74,79 +80,108 @@ def lawful(draw: st.DrawFn) -> tuple[list[Reading], int, int]:
         readings.append(Reading(before, free_from, micro // PPM))
         time = free_from
         tokens = min(burst * PPM, tokens + ppm * (free_from - time))
-    return readings, ppm, burst
+    return readings, BudgetRule(ppm, burst, 0)
 
 
 @given(lawful())
-def test_whoever_obeys_is_never_above_the_burst(case: tuple[list[Reading], int, int]) -> None:
-    trace, ppm, burst = case
-    bucket, rule = Bucket(ppm, 0), BudgetRule(ppm, burst, 0)
+def test_whoever_obeys_is_never_above_the_burst(case: tuple[list[Reading], BudgetRule]) -> None:
+    trace, rule = case
+    ledger = Ledger([rule])
     for tick, reading in enumerate(trace):
-        # One ns: the counter shows whole ones.
-        assert bucket.push(reading, tick) <= (burst + 1) * PPM
-        assert not any(rule.proves(first, reading) for first in trace[:tick]) or burst + 1 > SLACK_NS
-        assert not rule.convicts(bucket) or burst + 1 > SLACK_NS
+        push(ledger, tick, reading)
+        assert ledger.level[0] <= rule.burst_ns + 1  # the counter shows whole ns
+        assert not ledger.convicted[0]
+        assert not any(rule.proves(first, reading) for first in trace[:tick])
 
 
-@given(traces(), st.integers(0, 3 * PPM), st.integers(0, 10**9))
-def test_a_window_beyond_burst_and_brackets_always_shows(trace: list[Reading], ppm: int, burst: int) -> None:
-    bucket = Bucket(ppm, 0)
-    for tick, last in enumerate(trace):
-        level = bucket.push(last, tick)
-        for first in trace[:tick]:
-            brackets = (first.after_ns - first.before_ns) + (last.after_ns - last.before_ns)
-            shortest = last.before_ns - first.after_ns
-            taken = (last.usage_ns - first.usage_ns) * PPM - ppm * shortest
-            if taken > burst * PPM + ppm * brackets:
-                assert level - min(0, last.steal_ns - first.steal_ns) > burst * PPM - 0
+@given(traces(), st.integers(1, PPM), st.integers(0, 24))
+def test_a_restored_ledger_goes_on_as_if_nothing_happened(trace: list[Reading], ppm: int, cut: int) -> None:
+    rule = BudgetRule(ppm, 10**6, OVERRUN)
+    straight, other = Ledger([rule]), Ledger([rule])
+    for tick, reading in enumerate(trace):
+        if tick == cut:
+            state, other = other.state(), Ledger([rule])
+            other.restore(state)
+        for one in (straight, other):
+            push(one, tick, reading)
+        assert straight.state() == other.state()
 
 
-def run(use: Callable[[int], int], steal: Callable[[int], int] = lambda tick: 0) -> list[int]:
-    """The ticks at which the rule convicts a miner with cumulative `use` (ns above entitlement) at a tick."""
-    bucket, convicted = Bucket(ENTITLED, OVERRUN), []
-    for tick in range(60):
-        usage = 10 * S + SHARE * tick + use(tick)
-        bucket.push(Reading(tick * S, tick * S + 30_000, usage, steal(tick)), tick)
-        if RULE.convicts(bucket):
-            convicted.append(tick)
-    return convicted
+@given(st.lists(traces(), min_size=1, max_size=4))
+def test_a_miners_books_do_not_depend_on_who_else_is_there(all_traces: list[list[Reading]]) -> None:
+    longest = max(map(len, all_traces))
+    together = Ledger([RULE] * len(all_traces))
+    alone = [Ledger([RULE]) for _ in all_traces]
+    for tick in range(longest):
+        readings = [trace[tick] if tick < len(trace) else None for trace in all_traces]
+        together.push(seen(tick, readings))
+        for row, (ledger, reading) in enumerate(zip(alone, readings, strict=True)):
+            push(ledger, tick, reading)
+            assert (ledger.level[0], ledger.since[0], ledger.convicted[0], ledger.silent[0]) == (
+                together.level[row],
+                together.since[row],
+                together.convicted[row],
+                together.silent[row],
+            )
+
+
+# --- who is convicted ---------------------------------------------------------------------------------
 
 
 def test_a_doubling_is_convicted_at_the_second_tick() -> None:
     # It begins 0.4 s before tick 10, its first.
-    assert run(lambda t: max(0, (t - 10) * SHARE + SHARE * 4 // 10))[0] == 11
+    assert convicted(lambda t: max(0, (t - 10) * SHARE + SHARE * 4 // 10))[0] == 11
+
+
+@pytest.mark.parametrize(("percent", "ticks"), [(100, 2), (20, 3), (10, 4), (5, 6), (1, 22)])
+def test_a_noiseless_gain_is_convicted_when_it_has_taken_more_than_a_burst(percent: int, ticks: int) -> None:
+    rule = BudgetRule(ENTITLED, SHARE // 10, OVERRUN)  # the default: 100 ms of entitlement
+    first = convicted(lambda t: max(0, t - 10) * SHARE * percent // 100, rule=rule)[0]
+    assert first - 10 <= ticks
+
+
+def test_from_the_first_second_on_there_is_nothing_to_learn_first() -> None:
+    assert convicted(lambda t: t * SHARE)[0] == 2
 
 
 def test_the_offence_began_where_the_worst_window_does() -> None:
-    bucket = Bucket(ENTITLED, OVERRUN)
-    for tick in range(20):
-        bucket.push(Reading(tick * S, tick * S, SHARE * (tick + max(0, tick - 10))), tick)
-    assert bucket.since == 10
+    ledger = ledger_of([Reading(t * S, t * S, SHARE * (t + max(0, t - 10))) for t in range(20)])
+    assert ledger.since[0] == 10
 
 
 def test_an_overrun_that_the_kernel_collects_is_no_offence() -> None:
     overrun = {10: 82_500_000, 11: 34_500_000}  # 265 % in one second, then 4 and 19 %
-    assert run(lambda t: overrun.get(t, 0)) == []
-
-
-def test_where_time_is_stolen_a_small_excess_must_be_kept_twice() -> None:
-    assert run(lambda t: 60_000_000 if t >= 10 else 0)[0] == 11
-    assert run(lambda t: 60_000_000 if t >= 10 else 0, lambda t: t * 10**7)[0] == 12
-    # What is above the burst by more than a period's entitlement leaves no time for another lump.
-    assert run(lambda t: 90_000_000 if t >= 10 else 0, lambda t: t * 10**6)[0] == 11
+    assert convicted(lambda t: overrun.get(t, 0)) == []
 
 
 def test_the_same_overrun_kept_is_an_offence() -> None:
-    assert run(lambda t: 82_500_000 if t >= 10 else 0)[0] == 11
+    assert convicted(lambda t: 82_500_000 if t >= 10 else 0)[0] == 11
+
+
+def test_where_lumps_are_about_a_small_excess_must_be_kept_longer() -> None:
+    assert convicted(lambda t: 60_000_000 if t >= 10 else 0)[0] == 11
+    # Steal tells of lumps, and so does a fall like those that collect one, for an hour.
+    assert convicted(lambda t: 60_000_000 if t >= 10 else 0, lambda t: t * 10**7)[0] == 10 + KEPT
+    assert convicted(lambda t: 45_000_000 if t >= 10 else -SHARE // 2 * (t == 4))[0] == 10 + KEPT
+    late = 4 + UNQUIET + 1
+    fallen = convicted(lambda t: 45_000_000 if t >= late else -SHARE * (t >= 4), ticks=late + 9)
+    assert fallen[0] == late + 1
+    # What is above the burst by more than a period's entitlement leaves no time for another lump.
+    assert convicted(lambda t: 110_000_000 if t >= 10 else 0, lambda t: t * 10**6)[0] == 11
+
+
+def test_two_lumps_in_two_ticks_are_no_offence_on_a_host_that_has_shown_lumps() -> None:
+    lumps = {5: 30_000_000, 10: 30_000_000, 11: 30_000_000}
+    assert convicted(lambda t: lumps.get(t, 0)) == []
 
 
 def test_a_wide_bracket_does_not_make_collecting_look_like_keeping() -> None:
-    bucket = Bucket(ENTITLED, 0)
+    ledger = Ledger([BudgetRule(ENTITLED, SHARE // 5, 0)])
     for tick, (use, width) in enumerate([(0, 0), (0, 0), (82_500_000, S * 9 // 10), (34_500_000, 0)]):
-        bucket.push(Reading(tick * S, tick * S + width, SHARE * tick + use), tick)
-        assert not BudgetRule(ENTITLED, SHARE // 5, 0).convicts(bucket)
+        push(ledger, tick, Reading(tick * S, tick * S + width, SHARE * tick + use))
+        assert not ledger.convicted[0]
     # The levels alone look kept.
-    assert bucket.levels[1] < bucket.levels[0] + SHARE * PPM // 4
+    assert ledger.levels[1, 0] < ledger.levels[0, 0] + SHARE // 4
 
 
 def test_a_saw_tooth_keeps_no_more_than_the_hard_limit() -> None:
@@ -155,88 +190,150 @@ def test_a_saw_tooth_keeps_no_more_than_the_hard_limit() -> None:
         def cheat(t: int, rise: int = rise) -> int:
             return SHARE * (t // 3) * rise // 40 + (SHARE * 3 // 2, SHARE * 9 // 10, 0)[t % 3]
 
-        first = run(cheat)[0]
-        assert cheat(first - 1) * PPM <= RULE.hard
+        first = min(convicted(cheat, ticks=900), default=900)
+        assert max(cheat(t) for t in range(first)) - cheat(0) <= RULE.hard_ns
 
 
 def test_steal_excuses_up_to_the_overrun_and_no_further() -> None:
-    assert run(lambda t: 45_000_000 if t >= 10 else 0, lambda t: S if t >= 10 else 0) == []
-    assert run(lambda t: 51_000_000 if t >= 10 else 0, lambda t: S if t >= 10 else 0)[0] in (11, 12)
+    excused = RULE.allowed_ns + OVERRUN
+    assert convicted(lambda t: excused - 10**6 if t >= 10 else 0, lambda t: S if t >= 10 else 0) == []
+    assert convicted(lambda t: excused + 10**6 if t >= 10 else 0, lambda t: S if t >= 10 else 0)
     # Steal before the window excuses nothing.
-    assert run(lambda t: 45_000_000 if t >= 10 else 0, lambda t: S if t >= 5 else 0)[0] == 11
+    assert convicted(lambda t: excused - 10**6 if t >= 10 else 0, lambda t: S if t >= 5 else 0)
 
 
-def test_slowing_down_stalling_and_catching_up_are_no_offence() -> None:
-    assert run(lambda t: -SHARE * min(t, 20) // 2) == []
-    assert run(lambda t: -SHARE * (t - 10) if 10 <= t < 15 else (-5 * SHARE if t >= 15 else 0)) == []
+def test_slowing_down_pausing_and_resuming_are_no_offence() -> None:
+    assert convicted(lambda t: -SHARE * min(t, 20) // 2) == []
+    assert convicted(lambda t: -SHARE * min(max(0, t - 10), 15)) == []
+
+
+@pytest.mark.parametrize("ticks", [1, 2, 5, DIP - 1])
+def test_a_counter_that_stalls_and_catches_up_is_no_offence(ticks: int) -> None:
+    assert convicted(lambda t: -SHARE * (t - 10) if 10 <= t < 10 + ticks else 0) == []
+
+
+def test_who_rests_for_longer_may_not_make_up_for_it() -> None:
+    def rest_then_double(t: int) -> int:
+        return -SHARE * max(0, min(t, 30) - 10) + SHARE * max(0, t - 30)
+
+    assert convicted(rest_then_double)[0] <= 30 + DIP
+
+
+# --- the edges of what is known -----------------------------------------------------------------------
 
 
 def test_two_readings_prove_what_convicts() -> None:
     trace = [Reading(t * S, t * S + 30_000, 2 * SHARE * t, t * 10**6) for t in range(5)]
-    bucket = Bucket(ENTITLED, OVERRUN)
-    for tick, reading in enumerate(trace):
-        bucket.push(reading, tick)
-    assert RULE.convicts(bucket)
-    assert RULE.proves(trace[bucket.since], trace[-1])
+    ledger = ledger_of(trace)
+    assert ledger.convicted[0]
+    assert RULE.proves(trace[int(ledger.since[0])], trace[-1])
     assert not RULE.proves(trace[-1], trace[0])
     assert not RULE.proves(trace[0], trace[0])
     fair = [Reading(t * S, t * S, SHARE * t) for t in range(5)]
     assert not RULE.proves(fair[0], fair[4])
 
 
+def test_the_burst_is_a_quotas_period_and_slack_but_never_finer_than_the_scheduler() -> None:
+    assert BudgetRule(500_000, 50_000_000, 0).allowed_ns == 50_000_000 + SLACK_NS
+    assert BudgetRule(20_000, 2_000_000, 0).allowed_ns == LEAST_BURST_NS
+
+
 @pytest.mark.parametrize(
     "reading",
-    [
-        Reading(9, 30, 10, 10),
-        Reading(30, 20, 10, 10),
-        Reading(30, 30, 9, 10),
-        Reading(30, 30, 10, 9),
-    ],
+    [Reading(9, 30, 10, 10), Reading(30, 30, 9, 10), Reading(30, 30, 10, 9)],
+    ids=["time", "use", "steal"],
 )
-def test_impossible_readings_are_rejected_and_change_nothing(reading: Reading) -> None:
-    bucket = Bucket(ENTITLED, OVERRUN)
-    bucket.push(Reading(5, 10, 10, 10), 0)
-    before = bucket.state()
-    with pytest.raises(Rejected, match="impossible"):
-        bucket.push(reading, 1)
-    assert bucket.state() == before
+def test_what_runs_backwards_begins_anew_rather_than_to_be_believed(reading: Reading) -> None:
+    ledger = ledger_of([Reading(5, 10, 10, 10), reading])
+    assert ledger.begun[0]
+    assert (ledger.since[0], ledger.silent[0]) == (1, 0)
+    assert ledger.level[0] <= 0
+    assert np.isnan(ledger.share[0])
 
 
-def test_reset_forgets() -> None:
-    bucket = Bucket(ENTITLED, OVERRUN)
-    bucket.push(Reading(0, 0, 0), 0)
-    bucket.push(Reading(S, S, S), 1)
-    bucket.reset(2 * ENTITLED)
-    assert bucket.level == 0
-    assert bucket.push(Reading(2 * S, 2 * S, 3 * S), 2) == 0
-    assert bucket.push(Reading(3 * S, 3 * S, 3 * S + 2 * SHARE), 3) == 0
+def test_a_reading_that_ends_before_it_begins_is_none() -> None:
+    ledger = ledger_of([Reading(5, 10, 10, 10), Reading(30, 20, 10, 10)])
+    assert (ledger.silent[0], ledger.read_at[0]) == (1, 0)
 
 
-def test_a_counter_made_anew_wipes_nothing() -> None:
-    straight, renewed = Bucket(ENTITLED, OVERRUN), Bucket(ENTITLED, OVERRUN)
-    gone = 0
-    for tick in range(12):
-        usage, steal = tick * SHARE + tick**2 * 10**6, 3 * tick
-        straight.push(Reading(tick * S, tick * S, usage, steal), tick)
-        renewed.push(Reading(tick * S, tick * S, usage - gone, steal), tick)
-        assert renewed.level == straight.level
-        assert RULE.convicts(renewed) == RULE.convicts(straight)
-        assert len(renewed.readings) == len(straight.readings)
-        if tick in (0, 1, 8):
-            gone = usage
-            renewed.recreate()
+def test_another_boot_begins_anew() -> None:
+    ledger = ledger_of([Reading(t * S, t * S, 2 * SHARE * t) for t in range(3)])
+    push(ledger, 3, Reading(S // 2, S // 2, 0), boot=2)
+    assert (ledger.level[0], bool(ledger.convicted[0])) == (0, False)
 
 
-@pytest.mark.parametrize("contended", [False, True])
-@pytest.mark.parametrize("ppm", [20_000, 100_000])
-def test_no_simulated_honest_miner_is_convicted(*, contended: bool, ppm: int) -> None:
-    counters = simulate(
-        np.random.default_rng(ppm), miners=20, ticks=600, entitled_ppm=ppm, contended=contended
-    )
-    rule = BudgetRule(ppm, 200 * ppm, OVERRUN)
-    for miner in range(20):
-        bucket = Bucket(ppm, OVERRUN)
-        for tick in range(600):
-            columns = (counters.before, counters.after, counters.usage, counters.steal)
-            bucket.push(Reading(*(int(column[tick, miner]) for column in columns)), tick)
-            assert not rule.convicts(bucket)
+def test_a_share_is_percent_of_entitlement_between_two_readings() -> None:
+    ledger = ledger_of([Reading(0, 0, 0)])
+    assert np.isnan(ledger.share[0])
+    push(ledger, 1, Reading(S, S, SHARE // 2))
+    assert ledger.share[0] == pytest.approx(50)
+    push(ledger, 2, None)
+    assert (np.isnan(ledger.share[0]), ledger.silent[0]) == (True, 1)
+    push(ledger, 3, Reading(3 * S, 3 * S, 5 * SHARE))
+    assert (ledger.share[0], ledger.silent[0]) == (pytest.approx(225), 0)
+
+
+def test_a_counter_made_anew_wipes_nothing_and_accuses_of_what_can_be_proven() -> None:
+    ledger = ledger_of([Reading(t * S, t * S, (t + max(0, t - 2)) * SHARE) for t in range(4)])
+    before = ledger.level[0]
+    push(ledger, 4, Reading(4 * S, 4 * S, 2 * SHARE), epoch=2)
+    assert ledger.level[0] == before + SHARE
+    assert ledger.convicted[0]
+    assert ledger.began(0) == 3  # the last reading of the old counter: since then, the new one proves it
+    hidden = ledger_of([Reading(t * S, t * S, (t + max(0, t - 2)) * SHARE) for t in range(4)])
+    push(hidden, 4, Reading(4 * S, 4 * S, SHARE), epoch=2)
+    assert hidden.convicted[0]
+    assert hidden.began(0) is None  # two samples do not show it
+    assert 3 in hidden.origins(0)
+
+
+def test_a_rebaselined_miner_is_judged_by_what_comes() -> None:
+    ledger = ledger_of([Reading(t * S, t * S, 2 * SHARE * t) for t in range(3)])
+    ledger.rebaseline(0)
+    assert (ledger.level[0], ledger.origins(0)) == (0, (2, 2, 2))
+    push(ledger, 3, Reading(3 * S, 3 * S, 6 * SHARE))
+    assert ledger.level[0] == pytest.approx(SHARE, rel=0.001)
+    Ledger([RULE]).rebaseline(0)  # nothing read yet
+
+
+def test_rows_that_stay_keep_their_books_wherever_they_move() -> None:
+    ledger = ledger_of([Reading(t * S, t * S, 2 * SHARE * t) for t in range(3)])
+    level = int(ledger.level[0])
+    ledger.arrange([-1, 0], [RULE, RULE])
+    assert ledger.level.tolist() == [0, level]
+    assert ledger.origins(0) == ()
+
+
+def test_forged_counters_overflow_nothing() -> None:
+    ledger = Ledger([BudgetRule(1024 * PPM, 10**9, 0)])
+    most = 2**63 - 1
+    for number, reading in enumerate(
+        [Reading(0, 0, 0), Reading(1, 2, most, most), Reading(most, most, most, most)]
+    ):
+        push(ledger, number, reading)
+    for number in range(3, 9):
+        push(ledger, number, Reading(number, number, 2**59 * (number - 2)), boot=2)
+    assert ledger.convicted[0]
+    assert ledger.level[0] > 2**58
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["steal told", "steal not told"])
+@pytest.mark.parametrize("contended", [False, True], ids=["quiet", "contended"])
+@pytest.mark.parametrize("ppm", [20_000, 100_000, 1_000_000])
+def test_no_simulated_honest_miner_is_convicted(*, contended: bool, ppm: int, told: bool) -> None:
+    rng = np.random.default_rng(ppm)
+    counters = simulate(rng, miners=20, ticks=900, entitled_ppm=ppm, contended=contended)
+    ledger = Ledger([BudgetRule(ppm, 100 * ppm, 20_000_000)] * 20)
+    everyone, ones = np.ones(20, bool), np.ones(20, np.int64)
+    for tick in range(900):
+        steal = counters.steal[tick] * told
+        columns = (counters.before[tick], counters.after[tick], counters.usage[tick], steal)
+        ledger.push(Observation(tick, everyone, *columns, ones, ones))
+        assert not ledger.convicted.any()
+
+
+def test_the_law_is_what_the_proof_says() -> None:
+    first, last = Reading(0, 0, 0), Reading(S, S, SHARE + RULE.allowed_ns + 1)
+    assert net_excess(first, last, ENTITLED, OVERRUN) == (RULE.allowed_ns + 1) * PPM
+    assert RULE.proves(first, last)
+    assert not RULE.proves(first, last._replace(usage_ns=last.usage_ns - 1))

@@ -5,78 +5,95 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from detectors.account import Account
-from detectors.behaviour import Window
-from mint.messages.frame import MinerEntry
+from detectors.behaviour import Round, Window
+from detectors.budget import Ledger
+from mint.budget import BudgetRule, Reading
 from mint.wire import MOST
-from tests.builders import BRACKET, MS, Net, S
-
-NET = Net(miners=5, devices=2)
-BOOT = b"B" * 16
-RULE = NET.charter.rule(NET.charter.miners[0])
-SHARE = 100 * MS
-
-
-def entry(second: float, usage_ns: int, epoch: int = 1, miner: str = "m01") -> MinerEntry:
-    at = round(second * S)
-    return MinerEntry(miner, True, epoch, at, at + BRACKET, usage_ns, 0, 0, 0, -1, 100_000)
-
-
-def windows(shares: Mapping[str, Sequence[float]], d: int = 4) -> tuple[Window, dict[str, Account]]:
-    accounts = {name: Account(RULE) for name in shares}
-    window = Window(d)
-    for frame in range(len(next(iter(shares.values()))) + 1):
-        for name, made in accounts.items():
-            made.read(entry(frame, round(sum(shares[name][:frame]) * SHARE), miner=name), BOOT, 0, frame + 1)
-        window.push(frame + 1, accounts)
-    return window, accounts
-
+from tests.detection.books import BRACKET, OVERRUN, RULE, SHARE, S, seen
 
 HONEST = {f"h{n}": [1.0, 1.0, 1.0, 1.0] for n in range(6)}
 
 
+class Miners:
+    """A window of d = 4 after seconds in which each miner used these shares of its entitlement."""
+
+    def __init__(self, shares: Mapping[str, Sequence[float | None]], rule: BudgetRule = RULE) -> None:
+        self.names = sorted(shares)
+        self.ledger, self.window = Ledger([rule] * len(shares)), Window(4, len(shares))
+        self.used = dict.fromkeys(self.names, 0.0)
+        self.second = 0
+        self.go_on({name: [0.0, *shares[name]] for name in self.names})
+
+    def go_on(self, shares: Mapping[str, Sequence[float | None]]) -> None:
+        """These seconds come next; None: no reading."""
+        for share in zip(*(shares[name] for name in self.names), strict=True):
+            readings: list[Reading | None] = []
+            for name, part in zip(self.names, share, strict=True):
+                self.used[name] += part or 0
+                at, usage = self.second * S, min(round(self.used[name] * SHARE), MOST)
+                readings.append(None if part is None else Reading(at, at + BRACKET, usage))
+            self.ledger.push(seen(self.second + 1, readings))
+            self.window.push(self.second + 1, self.ledger)
+            self.second += 1
+
+    def round(self, f_miners: int) -> Round | None:
+        return self.window.round(self.names, self.ledger, f_miners)
+
+    def accused(self, f_miners: int) -> list[str]:
+        round_ = self.round(f_miners)
+        assert round_ is not None
+        return [self.names[row] for row in round_.accused]
+
+
 def test_who_is_far_above_the_benchmark_is_accused_and_who_slows_down_is_not() -> None:
-    window, accounts = windows({**HONEST, "cheat": [1.4, 1.4, 1.4, 1.4], "slow": [0, 0, 0, 0]})
-    round_ = window.round(accounts, 1)
+    miners = Miners({**HONEST, "cheat": [1.4, 1.4, 1.4, 1.4], "slow": [0, 0, 0, 0]})
+    assert miners.accused(1) == ["cheat"]
+    round_ = miners.round(1)
     assert round_ is not None
-    assert round_.accused == ("cheat",)
     assert round_.began == 1
     assert round_.benchmark.startswith("h")
-    assert set(round_.scores) == set(accounts)
+    assert sorted(round_.scores) == miners.names
 
 
 def test_colluders_are_accused_together_and_excess_that_falls_again_is_the_kernels() -> None:
-    window, accounts = windows({**HONEST, "c1": [2] * 4, "c2": [2] * 4, "lump": [1, 3, 0.5, 0.5]})
-    round_ = window.round(accounts, 2)
-    assert round_ is not None
-    assert round_.accused == ("c1", "c2")
+    miners = Miners({**HONEST, "c1": [2] * 4, "c2": [2] * 4, "lump": [1, 3, 0.5, 0.5]})
+    assert miners.accused(2) == ["c1", "c2"]
 
 
 def test_no_round_without_a_whole_window_or_enough_miners() -> None:
-    window, accounts = windows({name: shares[:3] for name, shares in HONEST.items()})
-    assert window.round(accounts, 0) is None
-    window, accounts = windows({name: HONEST[name] for name in ("h0", "h1", "h2", "h3")})
-    assert window.round(accounts, 1) is None
-    window, accounts = windows({**HONEST, "cheat": [2] * 4})
-    window.forget("cheat")
-    round_ = window.round(accounts, 0)
+    assert Miners({name: shares[:3] for name, shares in HONEST.items()}).round(0) is None
+    assert Miners({name: HONEST[name] for name in ("h0", "h1", "h2", "h3")}).round(1) is None
+    gone = Miners({**HONEST, "gone": [1.0, None, 1.0, 1.0]}).round(0)
+    assert gone is not None
+    assert "gone" not in gone.scores
+
+
+def test_what_was_decided_on_is_forgotten_and_a_new_past_needs_a_whole_window() -> None:
+    miners = Miners({**HONEST, "cheat": [2] * 4})
+    miners.window.forget(miners.names.index("cheat"))
+    for seconds, scored in ((4, False), (1, True)):
+        miners.go_on({name: [1.0] * seconds for name in miners.names})
+        round_ = miners.round(0)
+        assert round_ is not None
+        assert ("cheat" in round_.scores) is scored
+        assert round_.accused == ()
+
+
+def test_a_window_goes_on_where_it_was_whatever_becomes_of_its_rows() -> None:
+    miners = Miners({**HONEST, "cheat": [2] * 4})
+    other = Window(4, len(miners.names))
+    other.restore(json.loads(json.dumps(miners.window.state())))
+    assert other.round(miners.names, miners.ledger, 0) == miners.round(0)
+    turned = list(range(len(miners.names)))[::-1]
+    other.arrange([*turned, -1])
+    miners.ledger.arrange([*turned, -1], [RULE] * (len(turned) + 1))
+    names = [miners.names[row] for row in turned]
+    round_ = other.round([*names, "new"], miners.ledger, 0)
     assert round_ is not None
-    assert "cheat" not in round_.scores
-    other = Window(4)
-    other.restore(json.loads(json.dumps(window.state())))
-    assert other.round(accounts, 0) == round_
+    assert [names[row] for row in round_.accused] == ["cheat"]
+    assert "new" not in round_.scores
 
 
 def test_a_forged_counter_fits_into_the_matrix() -> None:
-    net = Net(miners=5, devices=2, cpu_ppm=1_000, period_ms=100)
-    rule = net.charter.rule(net.charter.miners[0])
-    accounts = {name: Account(rule) for name in (*HONEST, "forged")}
-    window = Window(4)
-    for frame in range(5):
-        for name, made in accounts.items():
-            used = MOST if name == "forged" and frame else 0
-            made.read(entry(frame / 10, used, miner=name), BOOT, 0, frame + 1)
-        window.push(frame + 1, accounts)
-    round_ = window.round(accounts, 1)
-    assert round_ is not None
-    assert round_.accused == ("forged",)
+    miners = Miners({**HONEST, "forged": [1e9] * 4}, BudgetRule(1_000, 100_000, OVERRUN, S // 10))
+    assert "forged" in miners.accused(1)

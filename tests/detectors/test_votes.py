@@ -68,7 +68,7 @@ def frames(world: World) -> list[Frame]:
 def test_a_verdicts_proof_is_the_accused_devices_own_two_samples() -> None:
     (proven,) = doubling().proven
     share_ns = 100_000_000
-    assert proven.excess_ns > NET.charter.rule(proven.miner).burst / 1e6
+    assert proven.excess_ns > NET.charter.rule(proven.miner).allowed_ns
     assert proven.excess_ns == pytest.approx((proven.frame - ATTACK_AT) * share_ns, abs=share_ns)
 
 
@@ -108,7 +108,7 @@ def test_a_slow_ramp_is_convicted_while_small() -> None:
         world.run(1)
     assert world.accused() == {"m05"}
     assert len(world.proven) == 1
-    assert world.proven[0].excess_ns < 2 * NET.charter.rule(world.proven[0].miner).burst / 1e6
+    assert world.proven[0].excess_ns < 2 * NET.charter.rule(world.proven[0].miner).allowed_ns
 
 
 def test_a_cheat_that_nobody_stops_climbs_the_ladder_and_does_not_fill_the_log() -> None:
