@@ -92,7 +92,7 @@ class _Detection(_Table, frozen=True):
     t_alpha: Annotated[float, Meta(ge=0, le=10)] = 1.2815
     d: int = 10
     ssa_threshold: Annotated[float, Meta(ge=0, le=1e6)] | None = None
-    burst_ms: int = 200
+    burst_ms: int = 100
     soft_burst_ms: int = 600
     overrun_ms: int = 20
     dark_frames: int = 30
