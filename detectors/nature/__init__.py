@@ -1,0 +1,1 @@
+"""When telemetry itself changes its nature: frozen, looped, copied, shifted in time, fabricated."""
