@@ -76,10 +76,10 @@ class Disturbances:
             start = max(0, tick - length)
             present[start + 1 : tick, row] = False
             before[tick, row] = min(before[tick, row], after[start, row] + 1_000_000)
-        for tick, row, _ in self._events(RESTARTS, ticks, 1):
-            self._restart(seen, tick, row)
-        for tick, row, _ in self._events(REBOOTS, ticks, 1):
-            self._reboot(seen, tick, row)
+        restarts = [(*event, self._restart) for event in self._events(RESTARTS, ticks, 1)]
+        reboots = [(*event, self._reboot) for event in self._events(REBOOTS, ticks, 1)]
+        for tick, row, _, begin_anew in sorted(restarts + reboots, key=lambda event: event[0]):
+            begin_anew(seen, tick, row)
         for tick, row, length in self._events(OUTAGES, ticks, LONGEST):
             present[tick : tick + length, row] = False
         return seen
