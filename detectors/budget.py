@@ -232,6 +232,11 @@ class Ledger:
         return np.asarray(above[0] & (kept[0] & sure | kept.all(axis=0) | (self.levels[0] > self._hard)))
 
     @property
+    def gain(self) -> Floats:
+        """What was used beyond entitlement since the reading before, in percent of a period's entitlement, (n,)."""
+        return np.asarray((self.used - self._earned(self.elapsed)) * 100.0 / self.share_ns)
+
+    @property
     def above(self) -> Bools:
         """Whose level is above the burst, whether that convicts or not."""
         return np.asarray(self.level > self.allowed_ns)

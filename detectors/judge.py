@@ -159,7 +159,7 @@ class Judge:
             self.direction.forgive(*rows)
         percent = self.ledger.share if seen.percent is None else seen.percent
         known = seen.present & np.isfinite(percent)
-        statistics = self._statistics(percent, known)
+        statistics = self._statistics(percent, known, seen.percent is None)
         if self.detection.preset == "paper":
             return self._findings(seen, statistics, self._changed(statistics), [], None)
         self.window.push(seen.number, self.ledger)
@@ -176,11 +176,12 @@ class Judge:
         judged = [one for one in convictions if one.miner not in spared]
         return self._findings(seen, statistics, doubts + self._warned(statistics), judged, round_)
 
-    def _statistics(self, percent: Floats, known: Bools) -> Statistics:
+    def _statistics(self, percent: Floats, known: Bools, counted: bool) -> Statistics:
         statistics = self.ssa.push(np.where(known, percent, 0.0), known)
         if self.detection.preset == "paper":
             return statistics
-        self.direction.push(percent, known)
+        # A late reading makes a percentage of a few ms: what was gained in it is no more than that.
+        self.direction.push(100.0 + self.ledger.gain if counted else percent, known)
         return replace(statistics, S=self.direction.S, W=self.direction.W)
 
     def _broken(self) -> list[Conviction]:

@@ -15,13 +15,14 @@ compared with the standard deviation s_m = sqrt(V_m):
 
     W_m <- max(0, W_m + y - k_m),  k_m = H s_m / (2 m);      W = max_m  W_m / (s_m / 2)
 
-W above h in two ticks running is an alarm: k_m is half the gain that takes m ticks to stand out by H s_m, and
-one tick alone may be a lump that is collected in the next.
+W above h is an alarm; k_m is half the gain that takes m ticks to stand out by H s_m.
 
-- **Out of sample, robust**: V_m is learned from blocks of m ticks that are over, each weighed down when it is far
-  off (`FAR_OFF`), and y is limited to `LIGHT` or, where tails are heavy, `HEAVY` standard deviations. So neither
-  an outlier nor the cheat itself makes the noise.
-- **Floor and prior**: before anything is known noise is taken as 10 %, and never as less than 0.25 %.
+- **One tick proves nothing**: it may be a lump that is collected in the next, a late reading, a heavy tail. So of an
+  excess counts what the tick before had too, and `ALONE` standard deviations more.
+- **Out of sample, robust**: V_m is learned from blocks of m ticks that are over, each limited to `FAR_OFF` standard
+  deviations. So neither an outlier nor the cheat itself makes the noise.
+- **What is not known yet counts as noise**: s_m is taken larger by its own standard error, 1 / sqrt(2 blocks);
+  before anything is known noise is taken as 10 %, and never as less than 0.25 %.
 - **Tolerance**: a meter may read 0.2 % high.
 - **Missing ticks** are skipped; a miner that was away for long goes on with the noise that it had.
 """
@@ -52,8 +53,9 @@ PRIOR_BLOCKS = 2.0
 MEMORY = np.maximum(32, 512 // SCALES)
 # A block further off than this many standard deviations counts as being at it.
 FAR_OFF = 3.0
-# Limits of one tick's excess, standard deviations; heavy tails: more than one tick in 250 beyond 4 of them.
-LIGHT, HEAVY, TAIL, OFTEN = 8.0, 3.0, 4.0, 1 / 250
+# Limits of one tick's excess: standard deviations above what the tick before had; standard deviations whatever it
+# had; and what it may add to W_m, in s_m.
+ALONE, MOST, ONE = 2.0, 8.0, 3.5
 
 
 class Direction:
@@ -62,21 +64,20 @@ class Direction:
     After a `push`, (n,) each: `S`, the tick's excess in standard deviations, and `W`; both nan where absent.
     """
 
-    _STATE = ("level", "sums", "variance", "blocks", "block", "mean", "tails", "before")
+    _STATE = ("level", "before", "sums", "variance", "blocks", "block", "mean")
 
     def __init__(self, miners: int) -> None:
         n, scales = miners, len(SCALES)
         self.S = np.full(n, np.nan)
         self.W = np.full(n, np.nan)
         self.ticks = 0
-        self.level = np.zeros(n, np.float32)  # the last excess above entitlement that was seen
+        self.level = np.zeros(n, np.float32)  # the last excess, limited
         self.sums = np.zeros((scales, n), np.float32)  # W_m before it is divided
         self.variance = np.empty((scales, n), np.float32)
         self.blocks = np.empty((scales, n), np.float32)  # how many made the variance
         self.block = np.empty((scales, n), np.float32)  # the block that is not over; nan: began in the middle
         self.mean = np.zeros(n, np.float32)
-        self.tails = np.zeros(n, np.float32)  # share of ticks far out
-        self.before = np.zeros(n, np.float32)  # W of the tick before
+        self.before = np.zeros(n, np.float32)  # the last excess, as it came
         self.reset(*range(n))
 
     @property
@@ -85,26 +86,24 @@ class Direction:
         return len(self.mean)
 
     def push(self, percent: Floats, present: Bools) -> None:
-        """One tick: each miner's use in percent of entitlement, and whether it is known."""
+        """One tick: each miner's use in percent of what a tick entitles it to, and whether it is known."""
         here = present & np.isfinite(percent)
         excess = np.where(here, percent - 100.0 - TOLERANCE, 0.0).astype(np.float32)
         deviation = np.sqrt(self.variance[0])
-        out = np.abs(excess - self.mean) > TAIL * deviation
-        self.tails += np.where(here, (out - self.tails) / MEMORY[0], 0).astype(np.float32)
-        limit = np.where(self.tails > OFTEN, np.float32(HEAVY), np.float32(LIGHT)) * deviation
-        limited = np.clip(excess, self.mean - limit, self.mean + limit)
+        most = np.float32(MOST) * deviation
+        top = np.minimum(np.maximum(self.before, 0) + np.float32(ALONE) * deviation, most)
+        limited = np.maximum(np.minimum(excess, top), self.mean - most)
+        self.before = np.where(here, excess, self.before)
         self._sum(here, limited)
         self.S = np.where(here, excess / deviation, np.nan)
         self._learn(here, limited)
 
     def _sum(self, here: Bools, limited: Small) -> None:
-        scale = np.sqrt(self.variance)
+        scale = np.sqrt(self.variance) * (1 + 1 / np.sqrt(2 * self.blocks))
         drift = scale * (H / 2 / SCALES[:, None]).astype(np.float32)
-        moved = np.maximum(self.sums + limited - drift, 0)
+        moved = np.maximum(self.sums + np.minimum(limited, np.float32(ONE) * scale) - drift, 0)
         self.sums = np.where(here, moved, self.sums)
-        now = (self.sums / scale).max(axis=0) * 2
-        self.W = np.where(here, np.minimum(now, self.before), np.nan).astype(np.float64)
-        self.before = np.where(here, now, self.before)
+        self.W = np.where(here, (self.sums / scale).max(axis=0) * 2, np.nan).astype(np.float64)
 
     def _learn(self, here: Bools, limited: Small) -> None:
         """Close the blocks that end with this tick, and take their squares into the variances."""
@@ -129,7 +128,7 @@ class Direction:
         """Forget what these miners did, and their noise."""
         chosen = list(rows)
         self.forgive(*chosen)
-        for state, value in ((self.level, 0), (self.mean, 0), (self.tails, 0), (self.block, np.nan)):
+        for state, value in ((self.level, 0), (self.before, 0), (self.mean, 0), (self.block, np.nan)):
             state[..., chosen] = value
         self.block[0, chosen] = 0
         self.blocks[:, chosen] = PRIOR_BLOCKS
@@ -137,9 +136,7 @@ class Direction:
 
     def forgive(self, *rows: int) -> None:
         """What these miners took has been decided on: begin again, with the noise that is known."""
-        chosen = list(rows)
-        self.sums[:, chosen] = 0
-        self.before[chosen] = 0
+        self.sums[:, list(rows)] = 0
 
     def arrange(self, origin: Sequence[int]) -> None:
         """Row i becomes what row origin[i] was, or a new miner where that is -1."""
