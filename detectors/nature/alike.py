@@ -3,16 +3,22 @@
 What is compared are the steps from tick to tick, so that neither a level nor a drift that two share counts,
 each limited to LIMIT usual ones, so that no single event does. Over WINDOW ticks two independent miners'
 steps correlate by CORRELATED or more once in 1e14 (Fisher's z with the 31 degrees of freedom that the steps
-of bounded noise leave of 60). Miners of one host share its disturbances, which no threshold excludes: this
-raises alarms and decides nothing. It costs miners^2 x LAGS, so it is for networks of up to MOST_MINERS.
+of bounded noise leave of 60).
+
+Miners of one host are not independent. On a contended one, honest neighbours that were read in one go
+correlated by 0.98 at the same time, by 0.85 one tick and 0.76 two ticks apart; farther apart by 0.7 at most, as on
+a quiet one (10 to 20 minutes of twelve containers each). So what is NEAR in time has to be the same but for a
+factor, and all of this raises alarms and decides nothing.
+
+It costs miners^2 x LAGS every EVERY ticks, so it is for networks of up to MOST_MINERS.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
+
+from detectors.nature.lie import Kind, Lie
 
 Floats = NDArray[np.float64]
 
@@ -21,22 +27,20 @@ EVERY = 10
 WINDOW = 60
 LAGS = 61
 CORRELATED = 0.9
+# Lags up to this, ticks, at which a shared disturbance may show, and what excludes one.
+NEAR = 4
+CORRELATED_NEAR = 0.9999
 # A step is limited to this many usual (median) steps.
 LIMIT = 4.0
+# Ticks of values that are needed.
 SPAN = WINDOW + LAGS
 
 
-class Pair(NamedTuple):
-    """Steps of `row` are those of `source`, `lag` ticks ago, but for what leaves the correlation `r`."""
+def likenesses(values: Floats, number: int) -> list[Lie]:
+    """For each row the other one that it is most like, if it is; `values` (SPAN, miners), nan where absent.
 
-    row: int
-    source: int
-    lag: int
-    r: float
-
-
-def pairs(values: Floats) -> list[Pair]:
-    """For each row the most correlated other one, where above CORRELATED; `values` (SPAN, miners), nan if absent."""
+    `number` is the newest tick's.
+    """
     steps = np.diff(values, axis=0)
     whole = np.isfinite(steps).all(axis=0)
     steps = np.where(whole, steps, 0.0)
@@ -47,17 +51,20 @@ def pairs(values: Floats) -> list[Pair]:
     steps = (steps[:, rows] / usual[rows]).clip(-LIMIT, LIMIT)
     newest = _standard(steps[-WINDOW:])
     best, by, at = np.zeros(len(rows)), np.zeros(len(rows), int), np.zeros(len(rows), int)
-    for lag in range(min(LAGS, len(steps) - WINDOW + 1)):
+    for lag in range(LAGS):
         r = newest.T @ _standard(steps[len(steps) - WINDOW - lag : len(steps) - lag])
         np.fill_diagonal(r, 0.0)
         source = r.argmax(axis=1)
         highest = r[np.arange(len(rows)), source]
-        higher = highest > best
+        higher = (highest > best) & (highest >= (CORRELATED_NEAR if lag <= NEAR else CORRELATED))
         best, by, at = (np.where(higher, new, old) for new, old in ((highest, best), (source, by), (lag, at)))
-    return [
-        Pair(int(rows[i]), int(rows[by[i]]), int(at[i]), float(best[i]))
-        for i in np.flatnonzero(best >= CORRELATED)
-    ]
+    lies = []
+    for k in np.flatnonzero(best > 0).tolist():
+        when = "at the same time" if at[k] == 0 else f"{at[k]} ticks before"
+        detail = f"moves as {{}} did {when} (correlation {best[k]:.4f} over {WINDOW} ticks)"
+        row, source, lag = int(rows[k]), int(rows[by[k]]), int(at[k])
+        lies.append(Lie(row, Kind.ALIKE, False, number - WINDOW, source, lag, 0.0, detail))
+    return lies
 
 
 def _standard(steps: Floats) -> Floats:

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detectors.nature.lie import Kind, Lie
 from detectors.nature.past import GRAM, HISTORY, Past, symbols
-from detectors.nature.stream import EXACT, STUCK_COUNTERS, STUCK_PERCENT, Kind, Lie, Nature
+from detectors.nature.still import EXACT, STUCK_COUNTERS, STUCK_PERCENT
+from detectors.nature.stream import Nature
 from detectors.nature.surprise import ENOUGH_BITS, surprise
 from mint.errors import InputError
 from network.telemetry import simulate
@@ -298,7 +300,8 @@ def test_reset_forgets() -> None:
 
 def test_memory_of_a_miner() -> None:
     nature = Nature(10_000)
-    parts = [*vars(nature).values(), *vars(nature._past).values(), *vars(nature._steady).values()]
+    owners = (nature, nature._past, nature._steady, nature._copies, nature._told)
+    parts = [part for owner in owners for part in vars(owner).values()]
     assert sum(part.nbytes for part in parts if isinstance(part, np.ndarray)) < 700 * 10_000
 
 
