@@ -12,18 +12,17 @@ from mint.bus.bus import Bus
 from mint.bus.options import Incoming, Overflow, Subscription
 from mint.courier import Courier, bus_of
 from mint.effects import Say
-from mint.envelope import Envelope, Object, Opened, ReplayGuard, Stream
+from mint.envelope import Opened, ReplayGuard, Stream
 from mint.errors import Reason, Rejected
 from mint.merkle import leaf_hash
-from mint.messages.frame import MAX_REPLY_FRAMES, Frame, FrameReply, FrameRequest
+from mint.messages.frame import MAX_REPLY_FRAMES, FrameReply, FrameRequest
 from mint.messages.judgement import Verdict
 from mint.messages.receipt import Receipt
 from mint.messages.sample import Sample
 from mint.node import Node, wall_ms
 from mint.verdict import verify_verdict
-from mint.wire import decode
 from twin_broker.core import TwinManager
-from twin_broker.store import FrameStore, StoredFrame
+from twin_broker.store import FrameStore, StoredFrame, frame_in
 
 DATABASE = "frames.sqlite"
 # A reply stays below the broker's packet limit with room for its envelope.
@@ -47,7 +46,7 @@ class ManagerService:
         self._changed = asyncio.Event()
         newest = store.newest()
         if newest is not None:
-            self.core.resume(_frame_in(newest.data), newest.hash, store.clocks(), store.decisions())
+            self.core.resume(frame_in(newest.data), newest.hash, store.clocks(), store.decisions())
             node.log.info("continuing after frame %d", newest.number)
         self._republish = newest
 
@@ -165,10 +164,5 @@ async def run(node: Node, stop: asyncio.Event) -> None:
 
 def rested_on(stored: StoredFrame) -> tuple[bytes, ...]:
     """The samples that a frame names: after a broker's outage it has a ring of others, too large for a reply."""
-    leaves = {entry.leaf for entry in _frame_in(stored.data).devices}
+    leaves = {entry.leaf for entry in frame_in(stored.data).devices}
     return tuple(sample for sample in stored.samples if leaf_hash(sample) in leaves)
-
-
-def _frame_in(data: bytes) -> Frame:
-    """The frame in an envelope of our own disk, signed by us: only decoded."""
-    return decode(decode(decode(data, Envelope).body, Object).payload, Frame)

@@ -7,15 +7,18 @@ transaction: after kill -9 either all of it is there or none.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 
-from mint.errors import InputError
-from mint.messages.frame import Decision
+from mint.envelope import Envelope, Object, Stream
+from mint.errors import InputError, Rejected
+from mint.messages.frame import Decision, Frame
+from mint.messages.sample import Sample
 from mint.wire import Int, Name, Wire, decode, encode
 from twin_broker.clock import DeviceClock
 from twin_broker.core import Closed
@@ -26,6 +29,8 @@ KEEP_FRAMES = 86_400
 PRUNE_EVERY = 600
 # Offences remembered, so that a verdict that comes again is known: thousands of times any fleet's number.
 KEEP_DECISIONS = 100_000
+
+T = TypeVar("T")
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS frame (
@@ -65,6 +70,13 @@ class StoredFrame:
     hash: bytes
     data: bytes
     samples: tuple[bytes, ...]
+
+
+class Sampled(NamedTuple):
+    """A sample and the device it is of."""
+
+    device: str
+    sample: Sample
 
 
 class FrameStore:
@@ -142,6 +154,67 @@ class FrameStore:
             )
             for clock in stored.clocks
         }
+
+
+class FrameReader:
+    """The frame log for who only reads it, beside a manager that may be running or not.
+
+    Nothing is made, locked or kept open: every call opens the database anew. Where SQLite has no log of its own
+    lying beside (`-wal`), nobody has it open, and it is read as it is: otherwise reading it would make one,
+    which a manager under another user could not write.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """InputError when there is no such file."""
+        if not path.is_file():
+            raise InputError(
+                str(path), "is no frame log", "name the --state folder of a manager, or a network's --dir"
+            )
+        self._path = path
+
+    def numbers(self) -> tuple[int, int] | None:
+        """The first and the last frame there are; None when there are none."""
+        first, last = self._rows("SELECT min(number), max(number) FROM frame")[0]
+        return None if first is None else (first, last)
+
+    def page(self, first: int, last: int, count: int) -> list[Frame]:
+        """The `count` oldest frames from number `first` to `last`, in order."""
+        query = "SELECT data FROM frame WHERE number BETWEEN ? AND ? ORDER BY number LIMIT ?"
+        return [self._decoded(frame_in, data) for (data,) in self._rows(query, first, last, count)]
+
+    def samples(self, number: int) -> tuple[Sampled, ...]:
+        """The samples that came with frame `number`, with their devices."""
+        rows = self._rows("SELECT samples FROM frame WHERE number = ?", number)
+        return tuple(sample for (data,) in rows for sample in self._decoded(_sampled, data))
+
+    def _decoded(self, decoder: Callable[[bytes], T], data: bytes) -> T:
+        try:
+            return decoder(data)
+        except Rejected as error:
+            raise self._wrong(error) from None
+
+    def _rows(self, query: str, *values: int) -> list[tuple[Any, ...]]:
+        quiet = not self._path.with_name(self._path.name + "-wal").exists()
+        address = f"{self._path.resolve().as_uri()}?mode=ro{'&immutable=1' if quiet else ''}"
+        try:
+            with closing(sqlite3.connect(address, uri=True)) as db:
+                return db.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._wrong(error) from None
+
+    def _wrong(self, error: Exception) -> InputError:
+        return InputError(str(self._path), f"cannot be read as a frame log ({error})", "check the folder")
+
+
+def _sampled(data: bytes) -> tuple[Sampled, ...]:
+    """The samples in envelopes that were checked when they came."""
+    streams = [decode(decode(sample, Envelope).body, Stream) for sample in decode(data, _Samples).samples]
+    return tuple(Sampled(stream.sender, decode(stream.payload, Sample)) for stream in streams)
+
+
+def frame_in(data: bytes) -> Frame:
+    """The frame in an envelope of our own disk, signed by us: only decoded."""
+    return decode(decode(decode(data, Envelope).body, Object).payload, Frame)
 
 
 def _clock(name: str, clock: DeviceClock) -> _Clock:
