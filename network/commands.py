@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -21,12 +20,14 @@ from mint.errors import InputError, MintError, cause_of
 from mint.keys import SigningKey, load_public
 from mint.names import Role
 from mint.node import Node, NodeOptions, wall_ms
-from network import demo, doctor, services, up
+from network import demo, doctor, research_commands, services, up
 from network.attacks import ATTACKS, attack_named
 from network.deployment import PORT, write_broker
 from network.founding import Plan, enrol, found, new_operator, sign, written
 from network.layout import EDITING, Layout
 from network.local import default_dir
+from network.outputs import writable
+from network.reproduce import command as reproduce
 
 T = TypeVar("T")
 
@@ -45,6 +46,9 @@ app = typer.Typer(
 )
 charter_app = typer.Typer(help="Check, sign, show and publish charters.", no_args_is_help=True)
 app.add_typer(charter_app, name="charter")
+app.command("reproduce", epilog=reproduce.EXAMPLE)(reproduce.reproduce)
+app.command("replay", epilog=research_commands.REPLAY_EXAMPLE)(research_commands.replay)
+app.command("export", epilog=research_commands.EXPORT_EXAMPLE)(research_commands.export)
 
 Dir = Annotated[Path | None, typer.Option("--dir", help="The network's folder.", show_default=".mint/...")]
 Miners = Annotated[int, typer.Option(min=1, max=256, help="How many miners.")]
@@ -114,7 +118,7 @@ def demo_(
         seconds=seconds,
         runtime=_known(runtime),
         live=not once and out.is_terminal,
-        report=_writable(report, "--report"),
+        report=writable(report, "--report"),
     )
     result = _until_interrupted(lambda stop: demo.run(options, out, stop))
     result.show(out)
@@ -299,13 +303,6 @@ def _summary(charter: Charter) -> str:
         f"Version {charter.version}: {len(charter.miners)} miners on {len(charter.devices)} devices, {detectors} "
         f"detectors of which {charter.f_detectors} may lie, mode {charter.mode}."
     )
-
-
-def _writable(path: Path | None, option: str) -> Path | None:
-    """`path`, when a file can be made there: said now, not after the run."""
-    if path is not None and (path.is_dir() or not os.access(path.resolve().parent, os.W_OK | os.X_OK)):
-        raise InputError(option, f"{path} cannot be written", "name a file in a folder that you may write")
-    return path
 
 
 def _known(runtime: str | None) -> str | None:

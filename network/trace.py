@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mint.charter.model import PPM
 from network.trace_columns import (
     AFTER,
     BEFORE,
@@ -32,8 +33,6 @@ from network.trace_columns import (
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-
-PPM = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,11 +68,11 @@ class Trace:
     counters: Counters | None
     percent: Floats | None
 
-    def use(self) -> Floats:
-        """Percent of entitlement, (T, n): as told, or between two readings that compare; nan elsewhere."""
+    def use(self, rows: Sequence[int] | slice = slice(None)) -> Floats:
+        """Percent of entitlement of these miners, (T, k): as told, or between two readings that compare; else nan."""
         if self.counters is not None:
-            return _use(self.counters, self.present)
-        return np.where(self.present, np.asarray(self.percent), np.nan)
+            return _use(self.counters, self.present, rows)
+        return np.where(self.present[:, rows], np.asarray(self.percent)[:, rows], np.nan)
 
 
 def arranged(names: Sequence[str], parts: dict[str, list[Values]]) -> Trace:
@@ -179,22 +178,22 @@ def rows_of(trace: Trace, most: int) -> Iterator[tuple[Ints, dict[str, Values]]]
         yield miner, values
 
 
-def _use(counters: Counters, present: Bools) -> Floats:
+def _use(counters: Counters, present: Bools, rows: Sequence[int] | slice) -> Floats:
     """Use between each reading and the miner's one before, by the middles of their brackets."""
-    ticks = np.arange(len(present))[:, None]
-    last = np.maximum.accumulate(np.where(present, ticks, -1), axis=0)
-    before = np.vstack([np.full((1, present.shape[1]), -1), last[:-1]])
-    known, earlier = present & (before >= 0), before.clip(0)
+    here = present[:, rows]
+    ticks = np.arange(len(here))[:, None]
+    last = np.maximum.accumulate(np.where(here, ticks, -1), axis=0)
+    before = np.vstack([np.full((1, here.shape[1]), -1), last[:-1]])
+    earlier = before.clip(0)
 
-    def then(grid: Ints) -> Ints:
-        return np.take_along_axis(grid, earlier, axis=0)
+    def change(grid: Ints) -> Ints:
+        of_these = grid[:, rows]
+        return of_these - np.take_along_axis(of_these, earlier, axis=0)
 
-    used = counters.usage_ns - then(counters.usage_ns)
-    elapsed = (counters.before_ns - then(counters.before_ns)) / 2 + (
-        counters.after_ns - then(counters.after_ns)
-    ) / 2
-    compare = (counters.epoch == then(counters.epoch)) & (counters.boot == then(counters.boot))
-    good = known & compare & (used >= 0) & (elapsed > 0)
-    percent = np.full(present.shape, np.nan)
-    np.divide(used * 1e8, elapsed * counters.entitled_ppm, out=percent, where=good)
+    used = change(counters.usage_ns)
+    elapsed = change(counters.before_ns) / 2 + change(counters.after_ns) / 2
+    compare = (change(counters.epoch) == 0) & (change(counters.boot) == 0)
+    good = here & (before >= 0) & compare & (used >= 0) & (elapsed > 0)
+    percent = np.full(here.shape, np.nan)
+    np.divide(used * 1e8, elapsed * counters.entitled_ppm[:, rows], out=percent, where=good)
     return percent

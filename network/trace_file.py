@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -16,6 +17,7 @@ from pyarrow import parquet
 
 from mint.errors import InputError
 from network import trace_csv
+from network.outputs import whole_file
 from network.trace import Ints, Trace, arranged, rows_of
 from network.trace_columns import (
     COUNTER_COLUMNS,
@@ -83,27 +85,19 @@ class TraceWriter:
     """Writes the rows of a trace as they come; the file is there, whole, when the `with` block ends well."""
 
     def __init__(self, path: Path, columns: Sequence[Column]) -> None:
-        if path.suffix not in (".csv", ".parquet"):
-            raise InputError(str(path), "tells no format by its name", "name it .csv or .parquet")
-        if path.is_dir():
-            raise InputError(str(path), "is a directory", "name a file")
-        self._path, self._beside = path, path.with_name(f".{path.name}.new")
+        self._path, self._stack = checked_name_of(path), ExitStack()
         self._schema = pa.schema([(column.name, trace_csv.ARROW_TYPES[column.kind]) for column in columns])
 
     def __enter__(self) -> Self:
-        try:
-            self._file = self._beside.open("wb")
-        except OSError as error:
-            raise InputError(
-                str(self._path), f"cannot be written ({error.strerror})", "name a file that you may write"
-            ) from None
+        file = self._stack.enter_context(whole_file(self._path))
         if self._path.suffix == ".csv":
             # The header by hand: Arrow would quote it.
-            self._file.write((",".join(self._schema.names) + "\n").encode())
+            file.write((",".join(self._schema.names) + "\n").encode())
             options = arrow_csv.WriteOptions(include_header=False, quoting_style="none")
-            self._writer = arrow_csv.CSVWriter(self._file, self._schema, write_options=options)
+            writer = arrow_csv.CSVWriter(file, self._schema, write_options=options)
         else:
-            self._writer = parquet.ParquetWriter(self._file, self._schema)
+            writer = parquet.ParquetWriter(file, self._schema)
+        self._writer = self._stack.enter_context(writer)
         return self
 
     def write(self, miners: Sequence[str], codes: Ints, values: dict[str, Values]) -> None:
@@ -114,14 +108,14 @@ class TraceWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            self._writer.close()
-            self._file.close()
-            if error is None:
-                self._beside.replace(self._path)
-        finally:
-            self._file.close()
-            self._beside.unlink(missing_ok=True)
+        self._stack.__exit__(kind, error, trace)
+
+
+def checked_name_of(path: Path) -> Path:
+    """`path`, whose name says in which form a trace is to be written; InputError where it does not."""
+    if path.suffix not in (".csv", ".parquet"):
+        raise InputError(str(path), "tells no format by its name", "name it .csv or .parquet")
+    return path
 
 
 def _read_csv(file: BinaryIO, path: Path, rows: _Rows, progress: Progress) -> Trace:
