@@ -70,15 +70,18 @@ class Disturbances:
         seen = Seen(present, before, after, usage, steal, boot, epoch)
         for tick, row, length in self._events(PAUSES, ticks, LONGEST):
             self._usage[row] += _take(usage[tick:, row], length)
+        anew = {(tick, row): self._restart for tick, row, _ in self._events(RESTARTS, ticks, 1)}
+        anew |= {(tick, row): self._reboot for tick, row, _ in self._events(REBOOTS, ticks, 1)}
+        # A counter that stands still when it is new is one of a miner that has not begun.
+        new = {row for _, row in anew}
         for tick, row, length in self._events(STALE, ticks, STALE_TICKS):
-            usage[tick : tick + length, row] = usage[tick, row]
+            if row not in new:
+                usage[tick : tick + length, row] = usage[tick, row]
         for tick, row, length in self._events(STALLS, ticks, STALL_TICKS):
             start = max(0, tick - length)
             present[start + 1 : tick, row] = False
             before[tick, row] = min(before[tick, row], after[start, row] + 1_000_000)
-        restarts = [(*event, self._restart) for event in self._events(RESTARTS, ticks, 1)]
-        reboots = [(*event, self._reboot) for event in self._events(REBOOTS, ticks, 1)]
-        for tick, row, _, begin_anew in sorted(restarts + reboots, key=lambda event: event[0]):
+        for (tick, row), begin_anew in sorted(anew.items(), key=lambda event: event[0]):
             begin_anew(seen, tick, row)
         for tick, row, length in self._events(OUTAGES, ticks, LONGEST):
             present[tick : tick + length, row] = False
