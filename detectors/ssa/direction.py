@@ -55,7 +55,7 @@ MEMORY = np.maximum(32, 512 // SCALES)
 FAR_OFF = 3.0
 # Limits of one tick's excess: standard deviations above what the tick before had; standard deviations whatever it
 # had; and what it may add to W_m, in s_m.
-ALONE, MOST, ONE = 2.0, 8.0, 3.5
+ALONE, MOST, ONE = 2.0, 10.0, 5.0
 
 
 class Direction:
