@@ -1,6 +1,6 @@
 # MinT's commands. `make run` and `make test` need nothing but make, git and Debian 12 or Raspberry Pi OS 12 (64 bit).
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test lint bench soak doctor lock edge fog clean
+.PHONY: help setup dev run test lint bench bench-detection soak doctor lock edge fog clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,7 +13,7 @@ LOCKED := $(PIP_INSTALL) --require-hashes --only-binary :all: --requirement
 OURSELVES := $(PIP_INSTALL) --no-index --no-build-isolation --no-deps
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.run ## make .venv with the command `mint` in it, and bring what this machine lacks (as deploy/setup.sh says)
 	@$(SETUP) system
@@ -39,6 +39,9 @@ bench: $(VENV)/.dev ## the benchmarks: what a sample, a frame and the demo cost 
 	@$(SETUP) system
 	@$(SETUP) as-root $(BIN)/python -m bench
 
+bench-detection: $(VENV)/.compare ## detection compared with others, into docs/ (a quarter of an hour; ARGS=--quick: a minute)
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench.detection $(ARGS)
+
 soak: $(VENV)/.dev ## the tests that take longer than ten minutes
 	@$(SETUP) test
 	@$(SETUP) as-root $(BIN)/python -m pytest -m soak
@@ -58,6 +61,12 @@ $(VENV)/.run: locks/run.txt pyproject.toml
 $(VENV)/.dev: locks/dev.txt $(VENV)/.run
 	@echo 'setup: adding tests and lint to $(VENV) from locks/dev.txt'
 	@$(BIN)/python $(LOCKED) locks/dev.txt
+	@touch $@
+
+# What ours is compared with: nothing else of MinT needs it.
+$(VENV)/.compare: locks/compare.txt $(VENV)/.dev
+	@echo 'setup: adding the detectors to compare with to $(VENV) from locks/compare.txt'
+	@$(BIN)/python $(LOCKED) locks/compare.txt
 	@touch $@
 
 edge: ## install agent and enforcer alone into PREFIX (/opt/mint), for the units of a device
