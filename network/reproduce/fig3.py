@@ -85,21 +85,21 @@ def draw(runs: Sequence[Measured]) -> Figure:
 
 
 def summary(runs: Sequence[Measured]) -> list[str]:
-    """For every panel: how W stands to h before the change and how rough it is, and its peak after."""
+    """For every panel: how W stands to h before the change and how rough it is, and how it peaks after."""
     lines = []
     for number, panel in enumerate(PANELS):
         scores = np.array([run.W[number] for run in runs])
         calm, after = scores[:, panel.parameters.span - 1 : AT_S], scores[:, AT_S:]
-        peaks = after.max(axis=1)
+        above, rough = np.mean(calm > panel.parameters.h), np.abs(np.diff(calm)).mean() / calm.mean()
+        before, peaks = calm.max(axis=1), after.max(axis=1)
+        seen = AT_S + 1 + (after > before[:, None]).argmax(axis=1)
         when = AT_S + 1 + after.argmax(axis=1)
-        seen = AT_S + 1 + (after > calm.max(axis=1, keepdims=True)).argmax(axis=1)
-        above = np.mean(calm > panel.parameters.h)
-        rough = np.abs(np.diff(calm)).mean() / calm.mean()
-        lines.append(
-            f"{panel.title}: before t = {AT_S} s W > h in {above:.0%} of the seconds, at most {calm.max():.3g}, and "
-            f"changes by {rough:.0%} of its mean a second; after it W is higher than ever before at "
-            f"t = {plots.span(seen)} s and peaks at {plots.span(peaks)}, at t = {plots.span(when)} s"
-        )
+        lines += [
+            f"{panel.title}: W > h = {panel.parameters.h:.5f} in {above:.0%} of the seconds before t = {AT_S} s; its "
+            f"mean {calm.mean():.3g}, its change a second {rough:.0%} of that, its highest {plots.span(before)}",
+            f"  after: higher than ever before at t = {plots.span(seen)} s, peak {plots.span(peaks)} at t = "
+            f"{plots.span(when)} s, {plots.span(peaks / before)} x the highest before",
+        ]
     return lines
 
 

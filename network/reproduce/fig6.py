@@ -93,15 +93,21 @@ def _draw_rates(axes: Axes, thresholds: Floats, rates: Floats) -> None:
 
 
 def summary(runs: Sequence[Measured]) -> list[str]:
-    """For both readings: the rates at the ends of the paper's range, and where the gains part."""
+    """For both readings: the rates at the ends of the paper's range, and those above all honest running."""
     lines = []
     for number, level in enumerate(LEVELS):
-        ends = np.array([run.rates(PAPERS[[0, -1]])[number] for run in runs]).mean(axis=0)
-        lines.append(
-            f"{level}: above h = {PAPERS[0]:.2g} in {ends[:, 0].min():.0%} to {ends[:, 0].max():.0%} of the seconds "
-            f"over all gains ({ends[0, 0]:.0%} when nobody gains), above {PAPERS[-1]:.2g} in "
-            f"{ends[:, 1].min():.0%} to {ends[:, 1].max():.0%}"
+        highest = np.array([max(run.W[number, 0].max() for run in runs)])
+        rates = np.array([run.rates(np.append(PAPERS[[0, -1]], highest))[number] for run in runs]).mean(
+            axis=0
         )
+        gains = ", ".join(f"{rate:.0%}" for rate in rates[1:, 2])
+        lines += [
+            f"{level}: above h = {PAPERS[0]:.2g} in {rates[:, 0].min():.0%} to {rates[:, 0].max():.0%} of the seconds "
+            f"over all gains ({rates[0, 0]:.0%} when nobody gains), above {PAPERS[-1]:.2g} in "
+            f"{rates[:, 1].min():.0%} to {rates[:, 1].max():.0%}",
+            f"  with nobody gaining never above {highest[0]:.3g}; above that in {gains} of the seconds of a gain of "
+            f"{GAINS[1]} to {GAINS[-1]} %",
+        ]
     return lines
 
 
