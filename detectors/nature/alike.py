@@ -49,17 +49,16 @@ def likenesses(values: Floats, number: int) -> list[Lie]:
     if len(rows) < 2:
         return []
     steps = (steps[:, rows] / usual[rows]).clip(-LIMIT, LIMIT)
-    newest = _standard(steps[-WINDOW:])
-    best, by, at = np.zeros(len(rows)), np.zeros(len(rows), int), np.zeros(len(rows), int)
-    for lag in range(LAGS):
-        r = newest.T @ _standard(steps[len(steps) - WINDOW - lag : len(steps) - lag])
-        np.fill_diagonal(r, 0.0)
-        source = r.argmax(axis=1)
-        highest = r[np.arange(len(rows)), source]
-        higher = (highest > best) & (highest >= (CORRELATED_NEAR if lag <= NEAR else CORRELATED))
-        best, by, at = (np.where(higher, new, old) for new, old in ((highest, best), (source, by), (lag, at)))
+    # (LAGS, WINDOW, rows): the windows that end 0, 1, ... ticks before the newest.
+    windows = _standard(steps[SPAN - 2 - np.arange(LAGS)[:, None] - np.arange(WINDOW)])
+    r = windows[0].T @ windows
+    r[:, np.arange(len(rows)), np.arange(len(rows))] = 0.0
+    r[np.arange(LAGS) <= NEAR] *= r[np.arange(LAGS) <= NEAR] >= CORRELATED_NEAR
+    flat = r.transpose(1, 0, 2).reshape(len(rows), -1)
+    best = flat.max(axis=1)
+    at, by = np.divmod(flat.argmax(axis=1), len(rows))
     lies = []
-    for k in np.flatnonzero(best > 0).tolist():
+    for k in np.flatnonzero(best >= CORRELATED).tolist():
         when = "at the same time" if at[k] == 0 else f"{at[k]} ticks before"
         detail = f"moves as {{}} did {when} (correlation {best[k]:.4f} over {WINDOW} ticks)"
         row, source, lag = int(rows[k]), int(rows[by[k]]), int(at[k])
@@ -67,7 +66,8 @@ def likenesses(values: Floats, number: int) -> list[Lie]:
     return lies
 
 
-def _standard(steps: Floats) -> Floats:
-    centred = steps - steps.mean(axis=0)
-    size = np.sqrt((centred**2).sum(axis=0))
+def _standard(windows: Floats) -> Floats:
+    """Mean 0 and length 1 over the ticks."""
+    centred = windows - windows.mean(axis=1, keepdims=True)
+    size = np.sqrt((centred**2).sum(axis=1, keepdims=True))
     return np.asarray(centred / np.where(size > 0, size, 1.0))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from detectors.nature.lie import Kind, Lie
-from detectors.nature.past import HISTORY, Ints, Past, Runs
+from detectors.nature.past import HISTORY, Bytes, Ints, Past, Runs
 from detectors.nature.steady import CIRCLE, Steady
 from detectors.nature.surprise import ENOUGH_BITS, MOST_BITS, surprise
 
@@ -37,15 +37,19 @@ class Copies:
         circle = (runs.rows == runs.sources) & (runs.lags <= CIRCLE)  # `still.py` judges it
         likely = np.flatnonzero((runs.changes >= LEAST_CHANGES) & ~known & ~circle)[:TRIALS]
         lies = []
-        for row, source, lag, length in zip(*(part[likely].tolist() for part in runs[:4]), strict=True):
+        for row, source, lag, reached in zip(*(part[likely].tolist() for part in runs[:4]), strict=True):
             mine, theirs = past.ordered(np.array([row, source])).T
-            bits = surprise(mine, None if source == row else theirs, lag, length)
+            bits = surprise(mine, None if source == row else theirs, lag, reached)
             if lag == 0:
-                bits = min(bits, surprise(theirs, mine, 0, length))
+                bits = min(bits, surprise(theirs, mine, 0, reached))
             if bits < ENOUGH_BITS:
                 continue
             self._enter(row, source, lag)
-            since, chance = number - length + 1, f"for {length} ticks; by chance once in 2^{bits:.0f}"
+            length = _beginning(mine, theirs, lag)
+            since, chance = (
+                number - length + 1,
+                f"for {length} ticks; by chance less than once in 2^{bits:.0f}",
+            )
             if lag == 0:
                 self._enter(source, row, 0)
                 detail = (
@@ -89,3 +93,12 @@ class Copies:
             other.lag[rows],
             other.apart[rows],
         )
+
+
+def _beginning(mine: Bytes, theirs: Bytes, lag: int) -> int:
+    """How many ticks ago `mine` began to be what `theirs` was `lag` ticks before, as far as is remembered."""
+    now, before = mine[lag:][::-1], theirs[: HISTORY - lag][::-1]
+    known = (now != 0) & (before != 0)
+    differ = np.flatnonzero(known & (now != before))
+    end = int(differ[0]) if len(differ) else HISTORY - lag
+    return int(np.flatnonzero(known[:end])[-1]) + 1

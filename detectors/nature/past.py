@@ -77,8 +77,8 @@ class Past:
         # Row x HISTORY + place of the tick that the gram ended at, or -1.
         self._table = np.full(max(miners * PLACES, LEAST_PLACES), -1, np.int32)
 
-    def back(self, ticks: int) -> Bytes:
-        """All rows' symbols `ticks` ago (0: the newest)."""
+    def back(self, ticks: int | Ints) -> Bytes:
+        """All rows' symbols `ticks` ago (0: the newest); (len(ticks), miners) for several."""
         return np.asarray(self.ring[(self.at - ticks) % HISTORY])
 
     def ordered(self, rows: Ints) -> Bytes:

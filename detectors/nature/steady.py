@@ -3,7 +3,8 @@
 Counted are ticks in a row in which a working miner's telling
 
 - equals its last one (a **frozen** value), or the one 2 to CIRCLE ticks before (a short **loop**),
-- is in the proportion to the time passed that the last one was in, to within rounding (**exact**),
+- is in the proportion to the time passed that the last one was in, to within rounding, though that time
+  varies (**exact**),
 - moves by less than a CALMER-th of what is usual for it (**calm**).
 
 What a count means depends on what the miner was before. Values that a coarse meter rounds repeat by nature,
@@ -25,10 +26,15 @@ Floats = NDArray[np.float64]
 
 # Longest short loop, ticks: longer ones are found as copies, which takes some 12 different symbols.
 CIRCLE = 16
+_CIRCLES = np.arange(1, CIRCLE + 1)
 # A miner below so many percent of its entitlement does not work: zero repeats.
 WORKING = 1.0
-# How far a product of ratio and time may be off when both were rounded to ns, ns.
-ROUNDING = 4
+# How far use may be from proportional to time, ns: what is made up is rounded to us (cgroup v2), and takes one
+# end of the bracket for its middle. A miner under a quota is throttled when it is read: its use does not
+# depend on whether the reader wakes up a millisecond late.
+PROPORTION = 2_000
+# The proportion is judged where it asks use to change by more than so many times that.
+MOVED = 4
 # Elapsed times that differ by more, ns, come from a real clock: a simulated one is exact.
 CLOCK = 1_000
 # Decimals of a percentage beyond which it is no coarse meter's: a millionth of entitlement is what the read
@@ -54,7 +60,6 @@ LEAST_CLOCKED = 30
 # Ticks with a percentage beyond the grid: as many as stand still before that accuses, and as many before.
 LEAST_FINE = 120
 
-
 FIELDS = ("exact", "calm", "uneven", "clocked", "fine", "age", "number", "elapsed", "value", "usual")
 
 
@@ -62,8 +67,9 @@ class Steady:
     """The counts of `miners` rows; all stop at COUNT_MOST.
 
     `loops`: (CIRCLE, miners), the first is the frozen value's. `exact`, `calm`: as above. `uneven`: ticks
-    that were not exact. `clocked`: ticks in which the clock was a real one, less those in which it was not.
-    `fine`: ticks with a percentage beyond the GRID, less four times those without. `age`: ticks with a value.
+    with counters that were not exact. `clocked`: ticks in which the clock was a real one, less those in which
+    it was not. `fine`: ticks with a percentage beyond the GRID, less four times those without. `age`: ticks
+    with a value.
     """
 
     def __init__(self, miners: int) -> None:
@@ -93,21 +99,19 @@ class Steady:
         self.value = np.where(present, value, self.value)
 
     def _count_loops(self, past: Past, present: Bools, working: Bools, repeated: Bools) -> None:
-        now = past.back(0)
-        for ticks in range(1, CIRCLE + 1):
-            same = repeated if ticks == 1 else now == past.back(ticks)
-            self.loops[ticks - 1] = _counted(self.loops[ticks - 1], present, working & same)
+        same = past.back(0) == past.back(_CIRCLES)
+        same[0] = repeated  # of whole numbers, and whatever was lost in between
+        self.loops = _counted(self.loops, present, working & same)
 
     def _count_time(self, present: Bools, working: Bools, number: Ints, elapsed: Ints) -> None:
         both = present & (elapsed > 0) & (self.elapsed > 0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            times = np.where(both, elapsed / self.elapsed, 1.0)
-            off = np.abs(number - self.number * times)
-        exact = both & working & (off <= ROUNDING * np.maximum(times, 1.0))
-        self.exact = _counted(self.exact, present, exact)
-        self.uneven = np.minimum(self.uneven + (present & ~exact).astype(np.int64), COUNT_MOST).astype(
-            np.uint8
-        )
+        times = elapsed / np.maximum(np.where(both, self.elapsed, elapsed), 1)
+        allowed = PROPORTION * np.maximum(times, 1.0)
+        exact = np.abs(number - self.number * times) <= allowed
+        # Where time itself hardly varied, the proportion says nothing.
+        told = both & working & (~exact | (np.abs(self.number * (times - 1.0)) > MOVED * allowed))
+        self.exact = _counted(self.exact, told, exact)
+        self.uneven = np.minimum(self.uneven.astype(np.int64) + (told & ~exact), COUNT_MOST).astype(np.uint8)
         real = np.where(np.abs(elapsed - self.elapsed) > CLOCK, 1, -1)
         clocked = (self.clocked.astype(np.int64) + real).clip(0, COUNT_MOST)
         self.clocked = np.where(both, clocked, self.clocked).astype(np.uint8)

@@ -1,8 +1,8 @@
 """Judging what stands still, goes round in a small circle, keeps time to the ns or has lost its noise.
 
 `steady.py` counts; here it is weighed against what the miner was before. Chance is excluded by five bits a
-repetition (OFTEN) and sixteen repetitions; a machine by `Steady.real` and, for exact use, by a real clock. A miner
-that was so from its first tick on is a simulator's, or has a coarse meter: it is not accused.
+repetition (OFTEN) and sixteen repetitions; a machine by `Steady.real`. A miner that was so from its first tick on
+is a simulator's, or has a coarse meter: it is not accused.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 
 from detectors.nature.lie import Kind, Lie
 from detectors.nature.past import HISTORY, Ints, Past
-from detectors.nature.steady import CIRCLE, LEAST_CLOCKED, Floats, Steady
+from detectors.nature.steady import CIRCLE, PROPORTION, Floats, Steady
 from detectors.nature.surprise import LEAST_TOLD
 
 # Repetitions that are looked at.
@@ -21,11 +21,9 @@ OFTEN = 1 / 32
 # Repetitions that decide. A counter's number never comes twice by a stall (a late read adds); a percentage may
 # be held for a while by whoever collects it.
 STUCK_COUNTERS, STUCK_PERCENT = 30, 60
-# Exact ticks that decide: each is one in a few by chance where a read takes microseconds.
+# Exact ticks that decide: each is one in six by chance on the quietest host, one in a hundred on others. A miner
+# with a whole CPU is not judged: it does use as much as time passes.
 EXACT = 30
-# Of a miner that has a CPU to itself: it uses as much as time passes, so that only the read makes a difference,
-# and a simulated read makes none. It is an alarm.
-EXACT_WHOLE = 240
 # Calm ticks that are told: a minute.
 CALM = 60
 
@@ -71,19 +69,14 @@ def _often(past: Past, rows: Ints, counts: Ints, circles: Ints) -> Floats:
 
 def exactness(steady: Steady, number: int) -> list[Lie]:
     """Rows whose use has just kept time for as many ticks as count, or whose noise is gone, in tick `number`."""
-    moving = (steady.loops < REPEATED).all(axis=0)
-    noisy, clocked = steady.uneven >= LEAST_TOLD, steady.clocked >= LEAST_CLOCKED
-    exact = np.flatnonzero(np.isin(steady.exact, (EXACT, EXACT_WHOLE)) & moving & (noisy | clocked))
+    exact, calm = steady.exact == EXACT, steady.calm == CALM
+    rows = np.flatnonzero((exact | calm) & (steady.loops < REPEATED).all(axis=0))  # else it is frozen
     lies = []
-    for row, whole in zip(exact.tolist(), steady.whole(exact).tolist(), strict=True):
-        ticks = int(steady.exact[row])
-        if whole and ticks < EXACT_WHOLE:
-            continue
-        decides = bool(noisy[row] and clocked[row] and not whole)
-        detail = f"uses CPU in proportion to time to within rounding for {ticks} ticks; no counter is read like that"
-        lies.append(Lie(row, Kind.FABRICATED, decides, number - ticks, row, 0, 0.0, detail))
-    calm = np.flatnonzero((steady.calm == CALM) & moving & (steady.age >= CALM + LEAST_TOLD))
-    for row in calm.tolist():
+    for row in rows[exact[rows] & ~steady.whole(rows)].tolist():
+        decides = bool(steady.uneven[row] >= LEAST_TOLD)
+        detail = f"uses CPU in proportion to time to within {PROPORTION} ns for {EXACT} ticks, as no counter is read"
+        lies.append(Lie(row, Kind.FABRICATED, decides, number - EXACT, row, 0, 0.0, detail))
+    for row in rows[calm[rows] & (steady.age[rows] >= CALM + LEAST_TOLD)].tolist():
         detail = f"has told no noise for {CALM} ticks; before, steps of {steady.usual[row]:.3g} % were usual"
         lies.append(Lie(row, Kind.FABRICATED, False, number - CALM, row, 0, 0.0, detail))
     return lies
