@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from detectors.ssa.trajectory import Floats, lagged
+from detectors.ssa.trajectory import Floats, lagged, rank
 from mint.errors import InputError
 
 
@@ -17,14 +17,16 @@ def forecast(series: Floats, L: int, l: int) -> Floats:  # noqa: E741 - the pape
 
         x_{T+1} = 1 / (1 - nu^2) * sum_i pi_i U'_i . (the last L - 1 values of the reconstructed series)
 
-    It is exact for a series of rank at most l (sums of exponentials, sinusoids, polynomials). nan where nu^2
-    is 1, for then the last coordinate is free.
+    It is exact for a series of rank at most l (sums of exponentials, sinusoids, polynomials): of one of smaller
+    rank only the eigentriples that are there are taken, so that a series of zeros goes on with zeros. nan where
+    nu^2 is 1, for then the last coordinate is free.
     """
     if series.ndim != 2 or not 0 < l < L <= series.shape[1]:
         raise InputError("SSA forecast", f"shape {series.shape}, L = {L}, l = {l}", "give 0 < l < L <= T")
     X = lagged(series, L)
-    _, _, right = np.linalg.svd(X, full_matrices=True)
-    U = right[:, :l, :]
+    _, sigma, right = np.linalg.svd(X, full_matrices=True)
+    there = np.arange(l) < rank(sigma, max(X.shape[1:]))[:, None]
+    U = np.where(there[..., None], right[:, :l, :], 0)
     parts = (X @ U.swapaxes(-1, -2)) @ U
     past = np.stack([_antidiagonal_mean(parts, back) for back in range(L - 1, 0, -1)], axis=-1)
     last = U[:, :, -1]

@@ -21,8 +21,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.ssa.kernel import kernel
 from detectors.ssa.parameters import SsaParameters
-from detectors.ssa.trajectory import Floats, lagged, noise_basis, squared_distances
+from detectors.ssa.trajectory import ANGLE, Floats, decomposed
 
 Bools = NDArray[np.bool_]
 Indices = NDArray[np.intp]
@@ -37,13 +38,15 @@ def distances(windows: Floats, parameters: SsaParameters) -> tuple[Floats, Float
 
     D is not normalised; D~_{n,I,0,K} is, by L K.
     """
-    K, L, N, p, q = parameters.K, parameters.L, parameters.N, parameters.p, parameters.q
-    noise = noise_basis(lagged(windows[:, :N], L), parameters.l)
-    outside = squared_distances(lagged(windows, L), noise)
-    D = outside[:, p:q].sum(axis=-1)
-    own = outside[:, :K].sum(axis=-1) / (L * K)
-    rounding = _rounding(windows)
-    nothing = rounding * (L * parameters.Q) >= D
+    native = kernel()
+    if native is None or not native.takes(parameters):
+        D, own = decomposed(windows, parameters)
+    else:
+        D, own, angle = native.distances(windows, parameters)
+        poor = np.flatnonzero(~(angle <= ANGLE))
+        if len(poor):
+            D[poor], own[poor] = decomposed(windows[poor], parameters)
+    nothing = _rounding(windows) * (parameters.L * parameters.Q) >= D
     return np.where(nothing, 0.0, D), own
 
 
@@ -53,7 +56,8 @@ def floored(mu: Floats, windows: Floats, parameters: SsaParameters) -> Floats:
 
 
 def _rounding(windows: Floats) -> Floats:
-    return np.asarray((windows * windows).mean(axis=-1)) * ROUNDING**2
+    squares: Floats = np.einsum("ij,ij->i", windows, windows)  # without a temporary of all of them
+    return np.asarray(squares * (ROUNDING**2 / windows.shape[-1]))
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,13 @@ import math
 import numpy as np
 import pytest
 
-from detectors.ssa.forecast import forecast
 from detectors.ssa.parameters import PAPER, SsaParameters
 from detectors.ssa.statistics import Statistics, distances
 from detectors.ssa.stream import HOLD, SsaStream
 from mint.errors import InputError
+from tests.detection.ssa_arithmetic import arithmetic
+
+__all__ = ["arithmetic"]  # a fixture: every test here runs with the kernel and with numpy
 
 SPAN = PAPER.span
 
@@ -253,26 +255,3 @@ def test_enormous_values_do_no_harm() -> None:
     for tick in range(SPAN + 5):
         one = stream.push(np.array([1e308 if tick % 3 else -1e300, 100.0 + tick % 2]))
     assert np.isfinite(one.W).all()
-
-
-def test_forecast_is_exact_for_signals_of_finite_rank() -> None:
-    t = np.arange(31.0)
-    x = np.stack(
-        [
-            100 * 1.02**t,
-            5 * np.cos(0.7 * t + 1),
-            3 * 0.9**t + 2 * np.sin(t),
-            100 + 4 * np.sin(0.5 * t),
-        ]
-    )
-    np.testing.assert_allclose(forecast(x[:1, :-1], 12, 1), x[:1, -1], rtol=1e-10)
-    np.testing.assert_allclose(forecast(x[1:2, :-1], 12, 2), x[1:2, -1], rtol=1e-9)
-    np.testing.assert_allclose(forecast(x[2:, :-1], 12, 3), x[2:, -1], rtol=1e-8)
-
-
-def test_forecast_of_a_free_coordinate_is_undefined() -> None:
-    x = np.zeros((1, 12))
-    x[0, -1] = 1.0
-    assert np.isnan(forecast(x, 12, 1)).all()
-    with pytest.raises(InputError, match="L <= T"):
-        forecast(x, 13, 1)
