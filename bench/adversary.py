@@ -115,7 +115,7 @@ def report(found: Sequence[Best]) -> str:
         for one in mine:
             when = "never" if one.convicted < 0 else f"{one.convicted} s"
             left = "-" if one.after_penalty is None else f"{one.after_penalty:.3f}"
-            mark = "" if one.lawful else "  outside the law"
+            mark = "" if one.lawful else "  not covered by the proof"
             lines.append(f"  {one.family:18} {one.taken:12.3f} {one.ratio:7.3f} {when:>12} {left:>13}{mark}")
     return "\n".join(lines)
 

@@ -165,4 +165,4 @@ def test_the_program_writes_what_it_found(
     told = json.loads((tmp_path / "theft.json").read_text())
     assert {one["family"] for one in told} == {"steady", "counter made anew"}
     assert len(told[0]["gains"]) == 40
-    assert "outside the law" in capsys.readouterr().out
+    assert "not covered by the proof" in capsys.readouterr().out
