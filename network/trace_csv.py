@@ -37,8 +37,7 @@ def batches(file: BinaryIO) -> Iterator[pa.RecordBatch]:
         Fault: the header is wrong.
         pa.ArrowException: something in the next rows cannot be read; `slow_batches` says what and where.
     """
-    names = _header(file)
-    columns = columns_of(names)
+    names, columns = _header(file)
     file.seek(0)
     yield from arrow_csv.open_csv(
         file,
@@ -59,8 +58,7 @@ def slow_batches(path: Path, first: int) -> Iterator[pa.RecordBatch]:
         Fault: the first row that cannot be read, after all rows before it were given.
     """
     with path.open("rb") as file:
-        names = _header(file)
-        columns = columns_of(names)
+        names, columns = _header(file)
         places = [names.index(column.name) for column in columns]
         rows = islice(_rows(file, len(names)), first, None)
         fault = None
@@ -90,22 +88,26 @@ def line_of(path: Path, row: int) -> int:
     """The number of the line at which row `row` (from 0) begins; where that is not found, 1."""
     with path.open("rb") as file:
         try:
-            return next((line for line, _ in islice(_rows(file, len(_header(file))), row, None)), 1)
+            return next((line for line, _ in islice(_rows(file, len(_header(file)[0])), row, None)), 1)
         except Fault as fault:
             return fault.line or 1
 
 
-def _header(file: BinaryIO) -> list[str]:
-    """The names in the first line; the file is then at the second."""
+def _header(file: BinaryIO) -> tuple[list[str], tuple[Column, ...]]:
+    """The names in the first line, and the columns that matter; the file is then at the second line."""
     line = file.readline(MOST_LINE)
     if not line:
         raise Fault(None, "", "is empty", "record something, or name another file")
     try:
-        return next(csv.reader([line.decode("utf-8-sig")]))
+        names = next(csv.reader([line.decode("utf-8-sig")]))
+        return names, columns_of(names)
     except UnicodeDecodeError:
-        raise Fault(None, "", "is not UTF-8 text", "save it as UTF-8") from None
+        raise Fault(None, "", "is not UTF-8 text", "save it as UTF-8", line=1) from None
     except csv.Error:
-        raise Fault(None, "", "does not begin with a header line", "name the columns there") from None
+        raise Fault(None, "", "is no line of columns", "name the columns there", line=1) from None
+    except Fault as fault:
+        fault.line = 1
+        raise
 
 
 def _rows(file: BinaryIO, width: int) -> Iterator[tuple[int, list[str]]]:

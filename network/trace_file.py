@@ -151,7 +151,7 @@ def _read_parquet(file: BinaryIO, path: Path, rows: _Rows, progress: Progress) -
         return rows.trace()
     except Fault as fault:
         raise _said(fault, path, "" if fault.row is None else f"row {fault.row + 1}") from None
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         what = str(error).partition("\n")[0][:200]
         raise InputError(str(path), f"is not a sound Parquet file ({what})", "write it anew") from None
 
