@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from detectors.core import VOTE_EXPIRY_S, DetectorCore
 from detectors.evidence import Shelf
 from detectors.follower import Follower
+from detectors.ssa.kernel import kernel
 from detectors.store import Memory, MemoryStore
 from detectors.tally import Met, Tally, assemble
 from mint.bus.options import Incoming, Overflow, Subscription
@@ -39,6 +40,7 @@ class DetectorService:
 
     def __init__(self, node: Node, store: MemoryStore) -> None:
         self._node, self._store = node, store
+        kernel()  # compiled now, where it never was, and not while a frame waits
         self._shelf = Shelf()
         memory = store.load()
         then = memory and node.charters.get(bytes.fromhex(memory.state["charter"]))
