@@ -42,10 +42,12 @@ def export(
         InputError: there are none, the log is damaged, or the file cannot be made.
     """
     there = log.numbers()
-    if there is None or there[0] > last or there[1] < first:
-        has = "no frames" if there is None else f"frames {there[0]} to {there[1]} only"
-        raise InputError(str(path), f"would be empty: the log has {has}", "choose --from and --to in it")
+    if there is None:
+        raise InputError(str(path), "would be empty: the log has no frames", "export when it has some")
     first, last = max(first, there[0]), min(last, there[1])
+    if first > last:
+        has = f"frames {there[0]} to {there[1]}"
+        raise InputError(str(path), f"would be empty: the log has {has}", "choose --from and --to in that")
     frames = rows = 0
     rows_of = _Rows(log)
     with TraceWriter(path, COUNTER_COLUMNS) as writer:
@@ -56,6 +58,8 @@ def export(
             frames, rows = frames + len(page), rows + len(codes)
             begin = page[-1].number + 1
             progress((begin - first) / (last - first + 1))
+        if not rows:
+            raise InputError(str(path), "would be empty: no miner was read in these frames", "choose others")
     return frames, rows
 
 
