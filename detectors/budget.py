@@ -12,21 +12,26 @@ As -min(a, b) = max(-a, -b), it is the larger of two plain maxima, each a runnin
 the first is z(now) - min z - overrun, the second (z - steal)(now) - min (z - steal).
 
 **A dip proves nothing.** A reader that was held up sees a counter stand still and then catch up; measured from
-the bottom of the dip, that looks like double use. So a window may not begin deeper than half a burst below the
-highest z of the last DIP readings: who rests for longer has really rested, and begins anew from there.
+the bottom of the dip, that looks like double use. So where z is more than half a burst below its highest of the last
+DIP readings, that highest counts instead: who rests for longer has really rested, and begins anew from there.
 
 **What convicts.** Honest excess above the burst has one source: a virtual CPU that was taken away charges all of
 its absence in one lump. The container is then throttled until the debt is collected, and until then cannot
 be charged again: an honest level above the burst falls in the very next period, and a cheat's is **kept** (it was
 above before, and use did not stay behind entitlement in between by a quarter of a period). It convicts when
 
-- the level is kept once, and nothing speaks of lumps: no steal during the last readings, no fall of a quarter
-  of a period during the last hour; or the level is above the burst by more than a period of entitlement, for
-  which collecting a lump left no time; or
+- the level is kept once, and above the burst by more than a period of entitlement, for which collecting a lump
+  left no time; or
+- it is kept once, and nothing speaks of lumps: no steal during the last readings, no fall of a quarter of a period
+  during the last hour, nor has the miner just begun. Here it is enough if it was above the burst less one
+  clock tick before, where a quiet host's own noise is once in thousands of readings; or
 - the level is kept three times in a row; or
 - the level is above `hard`, which no lump reaches.
 
-To escape that, a cheat has to give back as the kernel's debts are given back; the level counts every
+**What nobody saw.** A counter that is made anew, or a clock after a boot, ends what can be told: use since the last
+reading is lost. Once is an accident, more often a way to hide: `restless`.
+
+To escape the law, a cheat has to give back as the kernel's debts are given back; the level counts every
 nanosecond since the worst beginning, so all that it ever keeps is at most `hard`, what steal may excuse, half a
 burst (a dip), and the width of the brackets (docs/theft-bound.md).
 
@@ -42,7 +47,7 @@ from typing import Any
 import numpy as np
 
 from detectors.observation import Bools, Floats, Ints, Observation
-from mint.budget import PPM, BudgetRule, Reading
+from mint.budget import CLOCK_TICK_NS, PPM, BudgetRule, Reading
 
 # Readings for which the bottom of a dip is no beginning: the longest that a reader was held up, ten times over.
 DIP = 10
@@ -51,6 +56,11 @@ DIP = 10
 KEPT = 3
 # Readings for which a fall is remembered: an hour at 1 Hz, in which a contended host shows itself many times.
 UNQUIET = 3600
+# Readings for which a miner that has just begun is taken as on a contended host: a minute shows several lumps there.
+BEGINNING = 60
+# Times that the counter or the clock may begin again within as many observations (an hour at 1 Hz): each hides at
+# most what all cores do in the period before.
+RESTARTS, RESTART_WITHIN = 2, 3600
 # Times and counters within one step: 13 days, 36 CPU-years. More is no telemetry; and no product overflows.
 MOST_STEP_NS = 1 << 50
 MOST_USE_NS = 1 << 60
@@ -92,6 +102,7 @@ class Ledger:
         "read_at",
         "born",
         "born_at",
+        "restarts",
     )
 
     def __init__(self, rules: Sequence[BudgetRule]) -> None:
@@ -121,6 +132,9 @@ class Ledger:
         # The same four of the last reading before the present epoch, as if the counter had been zero then.
         self.born = np.zeros((4, n), np.int64)
         self.born_at = np.full(n, -1)
+        self.restarts = np.full(
+            (RESTARTS + 1, n), -RESTART_WITHIN - 1
+        )  # numbers of the last ones, newest first
 
     def _rule(self, rules: Sequence[BudgetRule]) -> None:
         self.rules = tuple(rules)
@@ -141,20 +155,22 @@ class Ledger:
         before, after, usage, steal, boot, epoch = now
         was_before, was_after, was_usage, was_steal, was_boot, was_epoch = self.last
         here = seen.present & (before <= after)
-        anew = epoch != was_epoch
+        # A counter that runs backwards began again at zero, whatever its epoch says. Steal is an estimate of the
+        # hypervisor's, and may waver.
+        anew = (epoch != was_epoch) | (usage < was_usage)
         used_from = np.where(anew, 0, was_usage)
-        # Times of two boots do not compare; time or counters that run backwards are believed as little.
+        steal = now[3] = np.where(boot == was_boot, np.maximum(steal, was_steal), steal)
+        # Times of two boots do not compare, and a time that runs backwards with none.
         continues = (
             here
             & (self.read_at >= 0)
             & (boot == was_boot)
             & (before >= was_after)
             & (after - was_before < MOST_STEP_NS)
-            & (usage >= used_from)
             & (usage - used_from < MOST_USE_NS)
-            & (steal >= was_steal)
         )
         self.begun = here & ~continues
+        self._count_restarts(here & (self.read_at >= 0) & (anew | ~continues), seen.number)
         self.silent = np.where(here, 0, self.silent + 1)
         # What is computed for rows that do not continue is thrown away; it is kept from overflowing.
         self._begin(self.begun)
@@ -182,8 +198,8 @@ class Ledger:
         if not rows.any():
             return
         for state, value in (
-            (self.z, 0), (self.low, FAR), (self.low_at, -1), (self.past, -FAR), (self.levels, 0),
-            (self.steps, 0), (self.stolen, 0), (self.level, 0), (self.since, -1), (self.born_at, -1),
+            (self.z, 0), (self.low, FAR), (self.low_at, -1), (self.past, -FAR), (self.levels, 0), (self.steps, 0),
+            (self.stolen, 0), (self.level, 0), (self.since, -1), (self.born_at, -1), (self.unquiet, BEGINNING),
         ):  # fmt: skip
             state[..., rows] = value
 
@@ -195,14 +211,18 @@ class Ledger:
         self.born[2, rows] = 0
         self.born_at[rows] = self.read_at[rows]
 
+    def _count_restarts(self, rows: Bools, number: int) -> None:
+        self.restarts[1:, rows] = self.restarts[:-1, rows]
+        self.restarts[0, rows] = number
+
     def _shift(self, here: Bools, gained: Ints, stolen: Ints) -> None:
         moved = self.z + np.stack([gained, gained - stolen])
         self.z = np.where(here, np.clip(moved, -FAR, FAR), self.z)
 
     def _lows(self, here: Bools, number: int) -> None:
         """The running minima, with beginnings in a dip lifted."""
-        deepest = self.past.max(axis=0) - self.allowed_ns // 2
-        start = self.z + np.maximum(deepest - self.z[PLAIN], 0)
+        depth = self.past.max(axis=0) - self.z[PLAIN]
+        start = self.z + np.where(depth > self.allowed_ns // 2, depth, 0)
         lower = here & (start <= self.low)
         self.low = np.where(lower, start, self.low)
         self.low_at = np.where(lower, number, self.low_at)
@@ -226,15 +246,22 @@ class Ledger:
 
     def _convicts(self) -> Bools:
         above = self.levels > self.allowed_ns
-        kept = above[1:] & (self.steps >= -self.share_ns // 4)
+        held = self.steps >= -self.share_ns // 4
+        kept = above[1:] & held
         lumps = (self.unquiet > 0) | (self.stolen > 0).any(axis=0)
-        sure = ~lumps | (self.levels[0] > self.allowed_ns + self.share_ns)
-        return np.asarray(above[0] & (kept[0] & sure | kept.all(axis=0) | (self.levels[0] > self._hard)))
+        quietly = ~lumps & held[0] & (self.levels[1] > self.allowed_ns - CLOCK_TICK_NS)
+        greatly = kept[0] & (self.levels[0] > self.allowed_ns + self.share_ns)
+        beyond = self.levels[0] > self._hard
+        return np.asarray(above[0] & (quietly | greatly | kept.all(axis=0) | beyond))
 
     @property
     def gain(self) -> Floats:
         """What was used beyond entitlement since the reading before, in percent of a period's entitlement, (n,)."""
         return np.asarray((self.used - self._earned(self.elapsed)) * 100.0 / self.share_ns)
+
+    def restless(self, number: int) -> Bools:
+        """Whose counter or clock began again too often, lately, for its books to say what it used, (n,)."""
+        return np.asarray(self.restarts[RESTARTS] > number - RESTART_WITHIN)
 
     @property
     def above(self) -> Bools:

@@ -24,7 +24,7 @@ from typing import Any, Literal
 import numpy as np
 
 from detectors.behaviour import Round, Window
-from detectors.budget import Ledger
+from detectors.budget import RESTART_WITHIN, RESTARTS, Ledger
 from detectors.nature.stream import Nature
 from detectors.observation import Bools, Floats, Ints, Law, Observation
 from detectors.ssa.direction import Direction
@@ -174,7 +174,9 @@ class Judge:
             *self._lying(seen.number),
         ]
         judged = [one for one in convictions if one.miner not in spared]
-        return self._findings(seen, statistics, doubts + self._warned(statistics), judged, round_)
+        return self._findings(
+            seen, statistics, doubts + self._warned(seen.number, statistics), judged, round_
+        )
 
     def _statistics(self, percent: Floats, known: Bools, counted: bool) -> Statistics:
         statistics = self.ssa.push(np.where(known, percent, 0.0), known)
@@ -238,8 +240,8 @@ class Judge:
             for name, (began, reason) in self._lies.items()
         ]
 
-    def _warned(self, statistics: Statistics) -> list[Finding]:
-        """Alarms: growth where the kernel's law decides, and silence."""
+    def _warned(self, number: int, statistics: Statistics) -> list[Finding]:
+        """Alarms: growth where the kernel's law decides, silence, and books that cannot say what was used."""
         rows = np.flatnonzero(self._lawful & (statistics.h < statistics.W))
         found = [
             Finding(self.names[row], "ssa", _growth(statistics, row), decides=False) for row in rows.tolist()
@@ -248,6 +250,11 @@ class Judge:
         found += [
             Finding(self.names[row], "dark", f"no sample for {dark} ticks", decides=False)
             for row in np.flatnonzero(self._counted & (self.ledger.silent >= dark))
+        ]
+        often = f"its counter or clock began again more than {RESTARTS} times in {RESTART_WITHIN} ticks"
+        found += [
+            Finding(self.names[row], "dark", f"{often}: what it used in between is not known", decides=False)
+            for row in np.flatnonzero(self._counted & self.ledger.restless(number))
         ]
         return found
 

@@ -31,7 +31,6 @@ from mint.merkle import leaf_hash
 from mint.messages.judgement import Accusation, Verdict, Vote
 from mint.messages.sample import MinerReading, Sample
 
-
 # The evidence that rests on the quorum alone (rule 5).
 BY_QUORUM = "ssa"
 # Where no counter says what was taken, there is nothing to take back: the quota stays low for a minute at 1 Hz.

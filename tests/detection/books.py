@@ -48,7 +48,7 @@ def convicted(
     use: Callable[[int], int],
     steal: Callable[[int], int] = lambda tick: 0,
     *,
-    ticks: int = 60,
+    ticks: int = 130,
     rule: BudgetRule = RULE,
 ) -> list[int]:
     """The ticks at which a miner is convicted that has used `use` ns above entitlement by each tick."""
