@@ -36,15 +36,16 @@ SEARCH_TICKS, GENERATIONS, POPULATION = 600, 40, 12
 class Best:
     """The best play that was found of a family. Amounts are CPU seconds.
 
-    `taken`: above entitlement over the worst window that ends with the conviction; `after_penalty`: all in all when the
-    first penalty has ended, None where there is no conviction, or where books of another counter are kept.
+    `taken`: above entitlement over the worst window that ends with it (bench/theft.py: Result); `after_penalty`: all
+    in all when the first penalty has ended, None where there is no conviction.
     """
 
     family: str
     lawful: bool
     entitled_ppm: int
     numbers: tuple[float, ...]
-    convicted: int
+    ended: int
+    dark: bool
     taken: float
     bound: float
     proven: float
@@ -83,15 +84,15 @@ def best(family: Family, rule: BudgetRule, generations: int, ticks: int) -> Best
     numbers = search(family, Stage(rule, CORES, min(SEARCH_TICKS, ticks)), generations)
     play = family.plays(Stage(rule, CORES, ticks), numbers[:, None])
     result = judge(play, rule)
-    convicted = int(result.convicted[0])
-    anew = bool((play.renewed | play.rebooted).any())
-    left = None if convicted < 0 or anew else after_penalty(play, 0, result, rule, FIRST_RUNG_PPM) / 1e9
+    ended, dark = int(result.ended[0]), bool(result.dark[0])
+    left = None if ended < 0 or dark else after_penalty(play, 0, result, rule, FIRST_RUNG_PPM) / 1e9
     return Best(
         family=family.name,
         lawful=family.lawful,
         entitled_ppm=rule.entitled_ppm,
         numbers=tuple(numbers.tolist()),
-        convicted=convicted,
+        ended=ended,
+        dark=dark,
         taken=float(result.taken[0]) / 1e9,
         bound=bound_ns(rule, CORES) / 1e9,
         proven=proven_ns(rule, CORES) / 1e9,
@@ -110,13 +111,13 @@ def report(found: Sequence[Best]) -> str:
             "one counter, narrow brackets, every sample"
         )
         lines.append(
-            f"  {'family':18} {'taken, CPU-s':>12} {'bounds':>7} {'convicted at':>12} {'after penalty':>13}"
+            f"  {'family':18} {'taken, CPU-s':>12} {'bounds':>7} {'ended':>16} {'after penalty':>13}"
         )
         for one in mine:
-            when = "never" if one.convicted < 0 else f"{one.convicted} s"
+            when = "never" if one.ended < 0 else f"{'dark' if one.dark else 'convicted'} {one.ended} s"
             left = "-" if one.after_penalty is None else f"{one.after_penalty:.3f}"
             mark = "" if one.lawful else "  not covered by the proof"
-            lines.append(f"  {one.family:18} {one.taken:12.3f} {one.ratio:7.3f} {when:>12} {left:>13}{mark}")
+            lines.append(f"  {one.family:18} {one.taken:12.3f} {one.ratio:7.3f} {when:>16} {left:>13}{mark}")
     return "\n".join(lines)
 
 

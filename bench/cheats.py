@@ -22,6 +22,8 @@ LEAST = 1e-3
 PLAN = 64
 # Steps of a free pattern.
 STEPS = 12
+# Boots or new counters in ten minutes.
+FEW = 8
 SEED = 2021
 
 
@@ -169,18 +171,19 @@ def silent(stage: Stage, u: Floats) -> Play:
 
 
 def renewing(stage: Stage, u: Floats) -> Play:
-    """Every few ticks one at full tilt, whose counter is made anew before it is read."""
-    dashing = stage.clock % _count(u[0], PLAN) == 0
+    """A few times a tick at full tilt, whose counter is made anew before it is read."""
+    dashing = (stage.clock % PLAN == 0) & (stage.clock < PLAN * _count(u[0], FEW))
     return Play.of(stage.used(np.where(dashing, stage.most, 0.0)), renewed=dashing)
 
 
 def rebooting(stage: Stage, u: Floats) -> Play:
-    """Ticks at full tilt without samples, then a boot that takes its time, again and again."""
-    dash = _count(u[0], DEFAULT.dark_frames)
-    phase = stage.clock % (dash + BOOT_TICKS)
-    up = phase == dash + BOOT_TICKS - 1
-    gains = np.where(phase < dash, stage.most, -stage.share)
-    return Play.of(stage.used(gains), silent=~up, rebooted=up)
+    """A few times some ticks at full tilt without samples, then a boot, which takes its time."""
+    dash, times = _count(u[0], DEFAULT.dark_frames), _count(u[1], FEW)
+    phase = stage.clock % PLAN
+    up, going = phase == dash + BOOT_TICKS - 1, stage.clock < PLAN * times
+    down = going & (phase < dash + BOOT_TICKS)
+    gains = np.where(down & (phase < dash), stage.most, np.where(down, -stage.share, 0.0))
+    return Play.of(stage.used(gains), silent=down & ~up, rebooted=down & up)
 
 
 FAMILIES = (
@@ -196,5 +199,5 @@ FAMILIES = (
     Family("wide brackets", 5, wide, lawful=False),
     Family("lost samples", 2, silent, lawful=False),
     Family("counter made anew", 1, renewing, lawful=False),
-    Family("reboots", 1, rebooting, lawful=False),
+    Family("reboots", 2, rebooting, lawful=False),
 )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.law import DEFAULT
 from detectors.budget import DIP, Ledger
 from detectors.observation import Bools, Floats, Ints, Observation
 from detectors.offences import GRACE
@@ -86,12 +87,15 @@ class Play:
 
 @dataclass(frozen=True)
 class Result:
-    """How n plays ended: the tick of conviction (-1: never) and the ns of CPU time above entitlement by then.
+    """How n plays ended: the tick of conviction, and ns of CPU time above entitlement by then.
 
-    `taken` is over the worst window that ends there; `since`: where the ledger says that the offence began.
+    `ended` is -1 for who comes through. `dark`: it ended because the miner's blocks do not count any more, for its
+    silence or for beginning again too often; else by conviction. `taken` is over the worst window that ends
+    there; `since`: where the ledger says that the offence began.
     """
 
-    convicted: Ints
+    ended: Ints
+    dark: Bools
     taken: Floats
     since: Ints
 
@@ -100,15 +104,17 @@ def judge(play: Play, rule: BudgetRule) -> Result:
     """Let the law judge plays of miners under one rule."""
     ticks, n = play.used.shape
     ledger = Ledger([rule] * n)
-    convicted, since = np.full(n, -1), np.full(n, -1)
+    ended, since, dark = np.full(n, -1), np.full(n, -1), np.zeros(n, bool)
     for seen in play.observations():
         ledger.push(seen)
-        new = ledger.convicted & (convicted < 0)
-        convicted[new], since[new] = seen.number, ledger.since[new]
+        unseen = (ledger.silent >= DEFAULT.dark_frames) | ledger.restless(seen.number)
+        new = (ledger.convicted | unseen) & (ended < 0)
+        ended[new], since[new] = seen.number, ledger.since[new]
+        dark |= new & ~ledger.convicted
     z = np.vstack([np.zeros(n), np.cumsum(play.used - rule.share_ns, axis=0)])
     excess = z - np.minimum.accumulate(z, axis=0)
-    end = np.where(convicted < 0, ticks, convicted)
-    return Result(convicted, excess[end, np.arange(n)], since)
+    end = np.where(ended < 0, ticks, ended)
+    return Result(ended, dark, excess[end, np.arange(n)], since)
 
 
 def bound_ns(rule: BudgetRule, cores: int) -> float:
@@ -141,7 +147,7 @@ def after_penalty(play: Play, row: int, result: Result, rule: BudgetRule, share_
         shown = used[tick] - wide[tick] * (used[tick] - used[max(0, tick - 1)])
         return round((tick - wide[tick]) * S), round(shown)
 
-    convicted = int(result.convicted[row])
+    convicted = int(result.ended[row])
     first, last = read(int(result.since[row])), read(convicted)
     books = Books(rule.entitled_ppm, b"", 0, *first, *last)
     full, low = float(play.used[:, row].max()), rule.share_ns * share_ppm / PPM

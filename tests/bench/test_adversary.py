@@ -12,9 +12,9 @@ from hypothesis.extra.numpy import arrays
 from bench import adversary
 from bench.adversary import CORES, ENTITLED_PPM, best, report
 from bench.cheats import FAMILIES, STEPS, Family, Stage, once
-from bench.law import FIRST_RUNG_PPM, rule_for
+from bench.law import DEFAULT, FIRST_RUNG_PPM, rule_for
 from bench.theft import BOOT_TICKS, Play, S, after_penalty, bound_ns, judge, proven_ns
-from detectors.budget import DIP
+from detectors.budget import DIP, RESTARTS
 from detectors.observation import Bools, Floats
 from detectors.offences import GRACE
 from mint.budget import PPM
@@ -85,10 +85,10 @@ def test_the_bound_is_two_periods_at_full_tilt_or_a_hundredth_of_an_hour() -> No
 
 def test_an_honest_play_keeps_nothing_and_a_full_tilt_is_convicted_at_once() -> None:
     honest = judge(used(*[0.0] * 50), rule_for(50_000))
-    assert honest.convicted[0] == -1
+    assert honest.ended[0] == -1
     assert honest.taken[0] == 0
     tilt = judge(used(0, 0, 0, 79, 79), rule_for(50_000))
-    assert tilt.convicted[0] == 4
+    assert tilt.ended[0] == 4
     assert tilt.taken[0] == pytest.approx(3.95 * S)
 
 
@@ -105,7 +105,7 @@ def test_after_the_penalty_nothing_is_left() -> None:
         rule = rule_for(ppm)
         play = once(stage(ppm), np.full((STEPS + 1, 1), 0.9))
         result = judge(play, rule)
-        assert result.convicted[0] > 0
+        assert result.ended[0] > 0
         assert after_penalty(play, 0, result, rule, FIRST_RUNG_PPM) <= 0
 
 
@@ -166,3 +166,13 @@ def test_the_program_writes_what_it_found(
     assert {one["family"] for one in told} == {"steady", "counter made anew"}
     assert len(told[0]["gains"]) == 40
     assert "not covered by the proof" in capsys.readouterr().out
+
+
+def test_whoever_is_silent_or_begins_again_too_often_is_dark() -> None:
+    where = stage(ticks=200)
+    for name, limit in (("counter made anew", RESTARTS + 1), ("lost samples", DEFAULT.dark_frames)):
+        family = BY_NAME[name]
+        result = judge(family.plays(where, np.full((family.turns, 1), 0.999)), where.rule)
+        assert result.dark[0]
+        assert result.ended[0] > 0
+        assert result.taken[0] <= limit * where.most

@@ -1,0 +1,91 @@
+"""How thresholds are chosen, and what is counted by them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.detection import tuning
+from bench.detection.sst import SPAN, scores
+from bench.detection.tuning import MINUTE, NEVER, cheating, honest, together
+
+series = st.lists(st.integers(0, 50), min_size=MINUTE, max_size=5 * MINUTE)
+
+
+@given(series, st.integers(0, 4))
+@settings(max_examples=60)
+def test_the_threshold_is_the_lowest_that_keeps_the_rate(values: list[int], tolerated: int) -> None:
+    one = honest([np.array(values, float)[:, None]])
+    rate = (tolerated + 0.5) / one.hours
+    threshold = one.threshold(rate)
+    assert one.accusations(threshold) <= tolerated
+    lower = [value for value in set(values) if value < threshold]
+    if lower:
+        assert one.accusations(max(lower)) > tolerated
+
+
+@given(series, st.floats(0, 51))
+def test_minutes_with_an_accusation_are_counted(values: list[int], threshold: float) -> None:
+    scores = np.array(values, float)[:, None]
+    minutes = [values[first : first + MINUTE] for first in range(0, len(values), MINUTE)]
+    assert honest([scores]).accusations(threshold) == sum(max(minute) > threshold for minute in minutes)
+
+
+def test_traces_of_honest_miners_add_up() -> None:
+    first, second = (honest([np.random.default_rng(seed).random((100, 3))]) for seed in (1, 2))
+    both = together([first, second])
+    assert both.hours == first.hours + second.hours
+    assert both.accusations(0.99) == first.accusations(0.99) + second.accusations(0.99)
+
+
+@given(series, st.integers(0, MINUTE - 2), st.floats(0, 51))
+def test_a_delay_is_counted_from_the_last_reading_before(
+    values: list[int], last: int, threshold: float
+) -> None:
+    scores = np.array(values, float)
+    above = [tick for tick, value in enumerate(values) if value > threshold]
+    after = [tick for tick in above if tick > last]
+    accused_before = any(tick <= last for tick in above)
+    expected = NEVER if accused_before or not after else after[0] - last
+    assert cheating(scores, last).delay(threshold) == expected
+
+
+def test_an_old_accusation_does_not_hide_a_cheat() -> None:
+    scores = np.zeros(4 * MINUTE)
+    scores[0], scores[3 * MINUTE] = 1, 1
+    assert cheating(scores, 2 * MINUTE).delay(0.5) == MINUTE
+
+
+def test_who_looks_back_may_be_early_by_so_much() -> None:
+    scores = np.zeros(200)
+    scores[97] = 1
+    assert cheating(scores, 100, early=5).delay(0.5) == 1
+    assert cheating(scores, 100, early=2).delay(0.5) == NEVER
+
+
+def test_quantiles_count_what_was_never_found() -> None:
+    delays = np.array([1.0, 2, 3, NEVER])
+    assert tuning.quantile(delays, 0.5) == 2
+    assert tuning.quantile(delays, 0.95) == NEVER
+
+
+def test_f1_and_intervals() -> None:
+    assert tuning.f1(10, 0, 0) == 1
+    assert tuning.f1(0, 10, 5) == 0
+    assert tuning.f1(6, 2, 2) == pytest.approx(0.75)
+    # Rule of three; and the textbook interval of 10 events.
+    assert tuning.interval(0) == (0, pytest.approx(-math.log(0.025)))
+    assert tuning.interval(10) == (pytest.approx(4.795, abs=1e-3), pytest.approx(18.39, abs=1e-2))
+
+
+def test_the_spectrum_transformation_sees_a_change_and_not_a_sinusoid() -> None:
+    t = np.arange(200)
+    plain = np.sin(t / 3)
+    changed = np.where(t < 120, plain, np.sin(t))
+    assert scores(plain, centred=True)[SPAN:].max() < 1e-9
+    assert scores(changed, centred=True)[:120].max() < 1e-9
+    assert scores(changed, centred=True)[120:].max() > 0.5
