@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from detectors.nature.alike import NEAR
 from detectors.nature.lie import Kind, Lie
 from detectors.nature.past import HISTORY, Bytes, Ints, Past, Runs
 from detectors.nature.steady import CIRCLE, Steady
-from detectors.nature.surprise import ENOUGH_BITS, MOST_BITS, surprise
+from detectors.nature.surprise import ENOUGH_BITS, LEAST_TOLD, MOST_BITS, surprise
 
 # Symbols in a run that are not the one before: fewer cannot carry ENOUGH_BITS.
 LEAST_CHANGES = int(ENOUGH_BITS / MOST_BITS) + 1
 # Runs whose surprise is computed in one tick (0.5 ms each); a copy comes again, SAMPLED ticks later on average.
 TRIALS = 16
+# Miners of one host are disturbed together, and may then be rounded to the same coarse values. So what is NEAR
+# in time decides only where values are so fine that no disturbance makes two the same: bits a tick.
+FINE_BITS = 5.0
 # Ticks in a row that differ from the source's before a run has ended.
 APART = 8
 
@@ -59,11 +63,13 @@ class Copies:
                 lies += [Lie(a, Kind.COPIED, False, since, b, 0, bits, detail) for a, b in pair]
             elif source != row:
                 detail = f"tells what {{}} told {lag} ticks before, {chance}"
-                lies.append(Lie(row, Kind.COPIED, True, since, source, lag, bits, detail))
+                decides = lag > NEAR or bits >= FINE_BITS * reached
+                lies.append(Lie(row, Kind.COPIED, decides, since, source, lag, bits, detail))
             else:
                 detail = f"tells what it told {lag} ticks before, {chance}"
                 # Without counters, what went in circles from its first tick on may be a simulator's.
-                decides = bool(steady.elapsed[row] > 0 or steady.age[row] - length >= 2 * lag)
+                begun = steady.age[row] - length - lag >= LEAST_TOLD
+                decides = bool(begun or steady.elapsed[row] > 0)
                 lies.append(Lie(row, Kind.REPLAYED, decides, since, row, lag, bits, detail))
         return lies
 

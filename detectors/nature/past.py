@@ -32,7 +32,7 @@ SAMPLED = 8
 # there 3 times of 10; a copy asks again until it is found.
 PLACES = 32
 # A small network's table takes no room worth saving.
-LEAST_PLACES = 4096
+LEAST_PLACES = 16384
 # Ticks that a run is followed back: noise rounded to 5 % carries 80 bits in half as many.
 REACH = 96
 # A run is followed so far first, and further only if it went on: coarse values have many short runs.

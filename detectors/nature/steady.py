@@ -24,8 +24,8 @@ from detectors.nature.past import Bytes, Ints, Past
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
-# Longest short loop, ticks: longer ones are found as copies, which takes some 12 different symbols.
-CIRCLE = 16
+# Longest short loop, ticks: a longer one has grams enough to be found as a copy of itself.
+CIRCLE = 32
 _CIRCLES = np.arange(1, CIRCLE + 1)
 # A miner below so many percent of its entitlement does not work: zero repeats.
 WORKING = 1.0

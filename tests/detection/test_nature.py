@@ -109,6 +109,14 @@ def test_what_another_told_before(lag: int) -> None:
     assert f"m04 told {lag} ticks before" in lie.reason(NAMES)
 
 
+def test_coarse_values_of_one_host_close_in_time_are_an_alarm() -> None:
+    x = np.rint(noise(5))
+    x[400:, 2] = x[398:698, 4]
+    found = told(x)
+    assert (Kind.COPIED, 2, 4) in {(lie.kind, lie.row, lie.source) for _, lie in found}
+    assert not accused(found)
+
+
 def test_of_two_who_tell_the_same_at_once_nobody_is_accused() -> None:
     x = noise(6)
     x[400:, 2] = x[400:, 4]
@@ -126,14 +134,14 @@ def test_twins_who_tell_their_past_are_accused_of_that() -> None:
     assert {(lie.row, lie.lag) for _, lie in accused(found)} == {(2, 170), (4, 170)}
 
 
-@pytest.mark.parametrize("lag", [20, 100, 300])
+@pytest.mark.parametrize("lag", [40, 100, 300])
 def test_its_own_past(lag: int) -> None:
-    x = noise(7, 1000)
-    for tick in range(650, 1000):
+    x = noise(7, 650)
+    for tick in range(450, 650):
         x[tick, 2] = x[tick - lag, 2]
     (tick, lie), *more = accused(told(x))
     assert (lie.kind, lie.row, lie.source, lie.lag, more) == (Kind.REPLAYED, 2, 2, lag, [])
-    assert tick < 650 + SOON
+    assert tick < 450 + SOON
 
 
 def test_a_copy_with_noise_of_its_own_is_an_alarm() -> None:
@@ -161,7 +169,7 @@ def test_noise_that_goes_away_is_an_alarm() -> None:
 
 
 @settings(max_examples=8, deadline=None)
-@given(seed=st.integers(0, 2**32), lag=st.integers(1, 300), grid=st.sampled_from([0.0, 0.01, 0.1, 1.0]))
+@given(seed=st.integers(0, 2**32), lag=st.integers(5, 300), grid=st.sampled_from([0.0, 0.01, 0.1, 1.0]))
 def test_every_copy_of_noise_is_found(seed: int, lag: int, grid: float) -> None:
     x = noise(seed, 520, 4)
     x = np.rint(x / grid) * grid if grid else x
