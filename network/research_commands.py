@@ -100,10 +100,9 @@ def export(
 
 
 def _replay(path: Path, made: Setting, statistics: Path | None, plot: Path | None, *, json: bool) -> None:
-    from network import replay_output as output  # noqa: PLC0415 - numpy, pyarrow, matplotlib
+    from network import replay_output as output  # noqa: PLC0415 - numpy, pyarrow
     from network.outputs import whole_file  # noqa: PLC0415 - as above
     from network.replay import replay as steps  # noqa: PLC0415 - as above
-    from network.replay_plot import Drawing  # noqa: PLC0415 - as above
     from network.trace_file import read_trace  # noqa: PLC0415 - as above
 
     with progress(f"reading {path.name}") as tell:
@@ -111,11 +110,15 @@ def _replay(path: Path, made: Setting, statistics: Path | None, plot: Path | Non
     if doubt := output.doubt(trace):
         sys.stderr.write(f"mint replay: {path}: {doubt}\n")
     told = output.Told(sys.stdout.write, as_json=json)
-    drawing = Drawing(trace, made)
+    drawing = None
+    if plot is not None:
+        from network.replay_plot import Drawing  # noqa: PLC0415 - matplotlib takes a second
+
+        drawing = Drawing(trace, made)
     begun = time.monotonic()
     with ExitStack() as stack:
         sinks = [told.add]
-        if plot is not None:
+        if drawing is not None:
             sinks.append(drawing.add)
         if statistics is not None:
             table = stack.enter_context(whole_file(statistics))
@@ -127,7 +130,7 @@ def _replay(path: Path, made: Setting, statistics: Path | None, plot: Path | Non
             if step.row is not None:
                 tell((step.row + 1) / len(trace.ticks))
     seconds = time.monotonic() - begun
-    drawn = "" if plot is None else drawing.save(plot)
+    drawn = "" if drawing is None or plot is None else drawing.save(plot)
     if not json:
         sys.stdout.write(drawn + told.summary(trace, made.period_ms / 1000, seconds))
 
