@@ -274,7 +274,7 @@ setup_docker() {
 
 setup_compiler() {
     have gcc && [ -e /usr/include/stdio.h ] && return 0
-    without='the miner runs in Python, some ten times slower'
+    without='the miner runs in Python and SSA in numpy, some ten times slower'
     if [ $may = yes ]; then
         install gcc libc6-dev || lack "a C compiler; without it $without"
     else

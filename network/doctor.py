@@ -184,13 +184,13 @@ def mosquitto(machine: Machine) -> Finding:
 
 
 def compiler(machine: Machine) -> Finding:
-    """A C compiler, for the miner's inner loop."""
+    """A C compiler, for the miner's inner loop and SSA's."""
     if machine.compiler:
         return Finding(Level.OK, "C compiler")
     return Finding(
         Level.LACK,
         "no C compiler with its headers",
-        "the miner runs in Python, some ten times slower",
+        "the miner runs in Python and SSA in numpy, some ten times slower",
         "apt-get install gcc libc6-dev (or `make setup`)",
     )
 

@@ -57,6 +57,12 @@ def test_constant_series_go_on(level: float) -> None:
     assert forecast(np.full((1, 24), level), 12, 4)[0] == pytest.approx(level, rel=1e-13)
 
 
+@pytest.mark.parametrize("l", [1, 4, 11])
+def test_what_was_over_long_ago_stays_over(l: int) -> None:  # noqa: E741 - the paper's symbol
+    """Rank 1: with l of 11 ten eigentriples are not there, and must not stand in the way."""
+    assert forecast(np.eye(1, 24), 12, l)[0] == 0
+
+
 def test_a_miners_forecast_is_its_own() -> None:
     x = np.random.default_rng(1).normal(100, 4, (9, 30))
     together = forecast(x, 12, 4)
