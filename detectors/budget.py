@@ -20,8 +20,8 @@ its absence in one lump. The container is then throttled until the debt is colle
 be charged again: an honest level above the burst falls in the very next period, and a cheat's is **kept** (it was
 above before, and use did not stay behind entitlement in between by a quarter of a period). It convicts when
 
-- the level is kept once, and above the burst by more than a period of entitlement, for which collecting a lump
-  left no time; or
+- the level is kept once, and was above the burst by more than a period of entitlement before: collecting that left
+  no time for another lump; or
 - it is kept once, and nothing speaks of lumps: no steal during the last readings, no fall of a quarter of a period
   during the last hour, nor has the miner just begun. Here it is enough if it was above the burst less one
   clock tick before, where a quiet host's own noise is once in thousands of readings; or
@@ -29,7 +29,7 @@ above before, and use did not stay behind entitlement in between by a quarter of
 - the level is above `hard`, which no lump reaches.
 
 **What nobody saw.** A counter that is made anew, or a clock after a boot, ends what can be told: use since the last
-reading is lost. Once is an accident, more often a way to hide: `restless`.
+reading is lost. Once is an accident, twice in an hour a way to hide: `restless`.
 
 To escape the law, a cheat has to give back as the kernel's debts are given back; the level counts every
 nanosecond since the worst beginning, so all that it ever keeps is at most `hard`, what steal may excuse, half a
@@ -60,7 +60,7 @@ UNQUIET = 3600
 BEGINNING = 60
 # Times that the counter or the clock may begin again within as many observations (an hour at 1 Hz): each hides at
 # most what all cores do in the period before.
-RESTARTS, RESTART_WITHIN = 2, 3600
+RESTARTS, RESTART_WITHIN = 1, 3600
 # Times and counters within one step: 13 days, 36 CPU-years. More is no telemetry; and no product overflows.
 MOST_STEP_NS = 1 << 50
 MOST_USE_NS = 1 << 60
@@ -155,10 +155,11 @@ class Ledger:
         before, after, usage, steal, boot, epoch = now
         was_before, was_after, was_usage, was_steal, was_boot, was_epoch = self.last
         here = seen.present & (before <= after)
-        # A counter that runs backwards began again at zero, whatever its epoch says. Steal is an estimate of the
-        # hypervisor's, and may waver.
+        # A counter that runs backwards began again at zero, whatever its epoch says, if one processor can have counted
+        # that much since. Steal is an estimate of the hypervisor's, and may waver.
         anew = (epoch != was_epoch) | (usage < was_usage)
         used_from = np.where(anew, 0, was_usage)
+        possible = (epoch != was_epoch) | ~anew | (usage <= after - was_before)
         steal = now[3] = np.where(boot == was_boot, np.maximum(steal, was_steal), steal)
         # Times of two boots do not compare, and a time that runs backwards with none.
         continues = (
@@ -166,6 +167,7 @@ class Ledger:
             & (self.read_at >= 0)
             & (boot == was_boot)
             & (before >= was_after)
+            & possible
             & (after - was_before < MOST_STEP_NS)
             & (usage - used_from < MOST_USE_NS)
         )
@@ -199,9 +201,10 @@ class Ledger:
             return
         for state, value in (
             (self.z, 0), (self.low, FAR), (self.low_at, -1), (self.past, -FAR), (self.levels, 0), (self.steps, 0),
-            (self.stolen, 0), (self.level, 0), (self.since, -1), (self.born_at, -1), (self.unquiet, BEGINNING),
+            (self.stolen, 0), (self.level, 0), (self.since, -1), (self.born_at, -1),
         ):  # fmt: skip
             state[..., rows] = value
+        self.unquiet[rows] = np.maximum(self.unquiet[rows], BEGINNING)
 
     def _renew(self, rows: Bools) -> None:
         """The counters of these rows began again at zero after their last reading; nothing is forgotten."""
@@ -250,7 +253,7 @@ class Ledger:
         kept = above[1:] & held
         lumps = (self.unquiet > 0) | (self.stolen > 0).any(axis=0)
         quietly = ~lumps & held[0] & (self.levels[1] > self.allowed_ns - CLOCK_TICK_NS)
-        greatly = kept[0] & (self.levels[0] > self.allowed_ns + self.share_ns)
+        greatly = kept[0] & (self.levels[1] > self.allowed_ns + self.share_ns)
         beyond = self.levels[0] > self._hard
         return np.asarray(above[0] & (quietly | greatly | kept.all(axis=0) | beyond))
 

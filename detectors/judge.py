@@ -251,7 +251,7 @@ class Judge:
             Finding(self.names[row], "dark", f"no sample for {dark} ticks", decides=False)
             for row in np.flatnonzero(self._counted & (self.ledger.silent >= dark))
         ]
-        often = f"its counter or clock began again more than {RESTARTS} times in {RESTART_WITHIN} ticks"
+        often = f"its counter or clock began again {RESTARTS + 1} times in {RESTART_WITHIN} ticks"
         found += [
             Finding(self.names[row], "dark", f"{often}: what it used in between is not known", decides=False)
             for row in np.flatnonzero(self._counted & self.ledger.restless(number))

@@ -141,7 +141,7 @@ def test_a_noiseless_gain_is_convicted_when_it_has_taken_more_than_a_burst(perce
 
 
 def test_from_the_first_second_on_there_is_nothing_to_learn_first() -> None:
-    assert convicted(lambda t: t * SHARE)[0] == 2
+    assert convicted(lambda t: t * SHARE)[0] == 3
 
 
 def test_the_offence_began_where_the_worst_window_does() -> None:
@@ -169,8 +169,10 @@ def test_where_lumps_are_about_a_small_excess_must_be_kept_longer() -> None:
     fallen = convicted(lambda t: kept if t >= late else -SHARE * (t >= 74), ticks=late + 9)
     assert fallen[0] == late + 1
     assert convicted(lambda t: kept if t >= BEGINNING - 9 else 0)[0] == BEGINNING - 9 + KEPT
-    # What is above the burst by more than a period's entitlement leaves no time for another lump.
+    # What was above the burst by more than a period's entitlement left no time for another lump.
     assert convicted(lambda t: 130_000_000 if t >= 80 else 0, lambda t: t * 10**6)[0] == 81
+    lumps = {80: 30_000_000, 81: 90_000_000, 82: 41_000_000}
+    assert convicted(lambda t: lumps.get(t, 0), lambda t: t * 10**6) == []
 
 
 def test_on_a_quiet_host_nearly_above_before_is_above_enough() -> None:
@@ -303,11 +305,18 @@ def test_a_counter_made_anew_wipes_nothing_and_accuses_of_what_can_be_proven(epo
     assert 3 in hidden.origins(0)
 
 
+def test_a_counter_that_steps_back_a_little_did_not_use_all_it_shows_since() -> None:
+    trace = [Reading(t * S, t * S, 100 * S + SHARE * t) for t in range(4)]
+    ledger = ledger_of([*trace, Reading(4 * S, 4 * S, trace[3].usage_ns - 5)])
+    assert ledger.begun[0]
+    assert not ledger.convicted[0]
+
+
 def test_who_begins_again_too_often_is_restless_for_an_hour() -> None:
     ledger = Ledger([RULE])
     told = []
     for number in range(RESTART_WITHIN + 60):
-        boot = 1 + sum(number >= begun for begun in (20, 30, 40))
+        boot = 1 + sum(number >= begun for begun in (20, 40))
         push(ledger, number, Reading(number * S, number * S, SHARE * number), boot=boot)
         told.append(bool(ledger.restless(number)[0]))
     assert told.index(True) == 40
