@@ -14,13 +14,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from bench.detection import comparison, cost, ours, report
 from bench.detection.comparison import JUDGE, TUNE, Outcome, Plan
-from bench.detection.noise import Containers, Noise, Percentages, Recorded
+from bench.detection.noise import Containers, Noise, Percentages, recordings
 from bench.detection.scenarios import CHEATS
 from mint.errors import InputError
-from network.trace_file import read_trace
 
 ROOT = Path(__file__).parent.parent.parent
-RECORDINGS = ROOT / "tests" / "traces"
 PAGE, PICTURE = (
     ROOT / "docs" / "detection-comparison.md",
     ROOT / "docs" / "figures" / "detection-comparison.png",
@@ -79,12 +77,9 @@ def _plan(quick: bool) -> Plan:
         Percentages("heavy-tailed"),
     ]
     counted: list[Noise] = [Containers(contended=False), Containers(contended=True)]
-    recorded: list[Noise] = [
-        Recorded(f"recorded {path.stem}", read_trace(path)) for path in sorted(RECORDINGS.glob("*.parquet"))
-    ]
     if quick:
         return Plan((*bare[:1], *counted[:1]), ours.shipped(), QUICK_CASES, QUICK_PLAIN, QUICK_DISTURBED)
-    return Plan((*bare, *counted, *recorded), ours.shipped(), CASES, PLAIN, DISTURBED)
+    return Plan((*bare, *counted, *recordings()), ours.shipped(), CASES, PLAIN, DISTURBED)
 
 
 def _compared(plan: Plan, outcomes: list[Outcome]) -> report.Comparison:

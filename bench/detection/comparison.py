@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from bench.detection import ours, tuning
-from bench.detection.noise import Ints, Noise, Recorded, beside
+from bench.detection.noise import Ints, Noise, Recorded, beside, latest_read
 from bench.detection.peers import PEERS, About, Floats
 from bench.detection.scenarios import CHEATS, DISTURBANCES, Cheat, Disturbance, cheated, neighbours
 from bench.detection.tuning import Cheating, Honest
@@ -161,7 +161,7 @@ def _cheats(plan: Plan, piece: Piece, cheats: Sequence[Cheat], ticks: int, rng: 
     for cheat in cheats:
         trace = piece.noise.honest(rng, plan.cases, ticks, piece.half)
         offset = rng.random(plan.cases)
-        last = _read(trace, rng.integers(*SETTLED, plan.cases))
+        last = latest_read(trace, rng.integers(*SETTLED, plan.cases))
         if cheat.at_once:
             last, offset = np.zeros_like(last), np.zeros_like(offset)
         traces.append(cheated(trace, cheat, last, offset))
@@ -182,7 +182,7 @@ def _honest(plan: Plan, piece: Piece, rng: np.random.Generator) -> Iterator[Batc
         if applies(disturbance, noise):
             trace = noise.honest(rng, plan.disturbed, HONEST, half)
             T = len(trace.ticks)
-            at = _read(trace, rng.integers(T // 4, T // 2, plan.disturbed))
+            at = latest_read(trace, rng.integers(T // 4, T // 2, plan.disturbed))
             traces.append(disturbance.apply(trace, at, rng))
             names += [disturbance.name] * plan.disturbed
     yield Batch(beside(traces), tuple(names))
@@ -193,13 +193,6 @@ def applies(disturbance: Disturbance, noise: Noise) -> bool:
     if disturbance.apply is neighbours:
         return noise.name != "contended" and not isinstance(noise, Recorded)
     return noise.counters or not disturbance.counters
-
-
-def _read(trace: Trace, rows: Ints) -> Ints:
-    """The last reading of each column that is there, up to this row."""
-    numbers = np.arange(len(trace.ticks))[:, None]
-    latest: Ints = np.where(trace.present & (numbers <= rows), numbers, 0).max(axis=0)
-    return latest
 
 
 # --- choices, and what they bring -------------------------------------------------------------------

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mint.budget import PPM
 from network import telemetry
 from network.telemetry import Kind
 from network.trace import Counters, Trace
+from network.trace_file import read_trace
 
 Ints = NDArray[np.int64]
 
@@ -26,6 +30,7 @@ DEVIATION = 4.0
 # Percent of entitlement that a recorded miner uses on average if nothing keeps it from doing so.
 USING = 95.0
 SECOND_NS = 1_000_000_000
+RECORDINGS = Path(__file__).parent.parent.parent / "tests" / "traces"
 
 
 class Noise(Protocol):
@@ -63,7 +68,7 @@ class Percentages:
         """
         percent = telemetry.percentages(rng, self.name, miners, ticks, DEVIATION)
         present = np.ones((ticks, miners), bool)
-        present[0] = False
+        percent[0], present[0] = 0.0, False
         return Trace(names(miners), np.arange(ticks), present, None, percent)
 
 
@@ -78,7 +83,8 @@ class Containers:
     @property
     def name(self) -> str:
         """See Noise."""
-        return "contended" if self.contended else "quiet"
+        host = "contended" if self.contended else "quiet"
+        return host if len(self.sizes_ppm) > 1 else f"{host}, {self.sizes_ppm[0] / PPM:g} CPU"
 
     def honest(self, rng: np.random.Generator, miners: int, ticks: int, half: int) -> Trace:
         """See Noise."""
@@ -117,8 +123,12 @@ class Recorded:
         begins, ends = self._half(half)
         ticks = min(ticks, ends - begins)
         at = rng.integers(begins, ends - ticks + 1, miners)
-        using = np.flatnonzero(np.nanmean(self.trace.use(), axis=0) >= USING)
-        return cut(self.trace, at, rng.permutation(np.resize(using, miners)), ticks)
+        return cut(self.trace, at, rng.permutation(np.resize(self.using, miners)), ticks)
+
+    @cached_property
+    def using(self) -> Ints:
+        """Miners that use what they are entitled to, as numbers."""
+        return np.flatnonzero(np.nanmean(self.trace.use(), axis=0) >= USING)
 
     def whole(self, half: int) -> Trace:
         """Every miner's whole half, once."""
@@ -129,6 +139,20 @@ class Recorded:
     def _half(self, half: int) -> tuple[int, int]:
         middle = len(self.trace.ticks) // 2
         return (0, middle) if half == 0 else (middle, len(self.trace.ticks))
+
+
+def recordings() -> list[Recorded]:
+    """What was recorded of real containers, by file name."""
+    return [
+        Recorded(f"recorded {path.stem}", read_trace(path)) for path in sorted(RECORDINGS.glob("*.parquet"))
+    ]
+
+
+def latest_read(trace: Trace, rows: Ints) -> Ints:
+    """The last reading of each column that is there, up to this row."""
+    numbers = np.arange(len(trace.ticks))[:, None]
+    latest: Ints = np.where(trace.present & (numbers <= rows), numbers, 0).max(axis=0)
+    return latest
 
 
 def names(miners: int) -> tuple[str, ...]:

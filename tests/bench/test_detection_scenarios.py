@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import fields
 
 import numpy as np
@@ -43,7 +44,7 @@ def honest(noise: Noise, ticks: int = T) -> Trace:
 
 def grids(trace: Trace) -> dict[str, np.ndarray]:
     """Everything a trace tells, (T, n) each."""
-    told = {"present": trace.present}
+    told: dict[str, np.ndarray] = {"present": trace.present}
     if trace.counters is not None:
         told |= {field.name: getattr(trace.counters, field.name) for field in fields(Counters)}
     if trace.percent is not None:
@@ -135,7 +136,7 @@ def test_counters_run_on_within_a_boot_and_an_epoch(disturbance: Disturbance) ->
     c = trace.counters
     for column in range(N):
         here = np.flatnonzero(trace.present[:, column])
-        for earlier, later in zip(here[:-1], here[1:], strict=True):
+        for earlier, later in itertools.pairwise(here.tolist()):
             assert c.before_ns[later, column] <= c.after_ns[later, column]
             if (c.epoch[earlier, column], c.boot[earlier, column]) == (
                 c.epoch[later, column],
