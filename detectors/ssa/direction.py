@@ -64,7 +64,7 @@ class Direction:
     After a `push`, (n,) each: `S`, the tick's excess in standard deviations, and `W`; both nan where absent.
     """
 
-    _STATE = ("level", "before", "sums", "variance", "blocks", "block", "mean")
+    _STATE = ("level", "before", "sums", "variance", "blocks", "block", "base", "mean")
 
     def __init__(self, miners: int) -> None:
         n, scales = miners, len(SCALES)
@@ -76,6 +76,7 @@ class Direction:
         self.variance = np.empty((scales, n), np.float32)
         self.blocks = np.empty((scales, n), np.float32)  # how many made the variance
         self.block = np.empty((scales, n), np.float32)  # the block that is not over; nan: began in the middle
+        self.base = np.zeros((scales, n), np.float32)  # the mean when that block began
         self.mean = np.zeros(n, np.float32)
         self.before = np.zeros(n, np.float32)  # the last excess, as it came
         self.reset(*range(n))
@@ -115,7 +116,8 @@ class Direction:
             self.block[scale] += done
             if self.ticks % length:
                 break
-            off = self.block[scale] - length * np.minimum(self.mean, 0)
+            # Against the mean from before: that of the block itself would take its noise off with it.
+            off = self.block[scale] - length * np.minimum(self.base[scale], 0)
             known = np.isfinite(off)
             square = np.minimum(off * off, FAR_OFF**2 * self.variance[scale])
             count = np.minimum(self.blocks[scale] + 1, MEMORY[scale])
@@ -123,12 +125,19 @@ class Direction:
             self.variance[scale] = np.where(known, np.maximum(learned, LEAST**2), self.variance[scale])
             self.blocks[scale] = np.where(known, count, self.blocks[scale])
             done, self.block[scale] = self.block[scale].copy(), 0
+            self.base[scale] = self.mean
 
     def reset(self, *rows: int) -> None:
         """Forget what these miners did, and their noise."""
         chosen = list(rows)
         self.forgive(*chosen)
-        for state, value in ((self.level, 0), (self.before, 0), (self.mean, 0), (self.block, np.nan)):
+        for state, value in (
+            (self.level, 0),
+            (self.before, 0),
+            (self.mean, 0),
+            (self.base, 0),
+            (self.block, np.nan),
+        ):
             state[..., chosen] = value
         self.block[0, chosen] = 0
         self.blocks[:, chosen] = PRIOR_BLOCKS
