@@ -171,9 +171,10 @@ def silent(stage: Stage, u: Floats) -> Play:
 
 
 def renewing(stage: Stage, u: Floats) -> Play:
-    """A few times a tick at full tilt, whose counter is made anew before it is read."""
-    dashing = (stage.clock % PLAN == 0) & (stage.clock < PLAN * _count(u[0], FEW))
-    return Play.of(stage.used(np.where(dashing, stage.most, 0.0)), renewed=dashing)
+    """A few times a gain that is seen, then a tick at full tilt whose counter is made anew before it is read."""
+    phase, going = stage.clock % PLAN, stage.clock < PLAN * _count(u[0], FEW)
+    gains = np.where(phase == 0, stage.amount(u[1]), np.where(phase == 1, stage.most, 0.0))
+    return Play.of(stage.used(np.where(going, gains, 0.0)), renewed=going & (phase == 1))
 
 
 def rebooting(stage: Stage, u: Floats) -> Play:
@@ -198,6 +199,6 @@ FAMILIES = (
     Family("any, again", STEPS + 1, again),
     Family("wide brackets", 5, wide, lawful=False),
     Family("lost samples", 2, silent, lawful=False),
-    Family("counter made anew", 1, renewing, lawful=False),
+    Family("counter made anew", 2, renewing, lawful=False),
     Family("reboots", 2, rebooting, lawful=False),
 )

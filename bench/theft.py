@@ -108,9 +108,15 @@ def judge(play: Play, rule: BudgetRule) -> Result:
     for seen in play.observations():
         ledger.push(seen)
         unseen = (ledger.silent >= DEFAULT.dark_frames) | ledger.restless(seen.number)
-        new = (ledger.convicted | unseen) & (ended < 0)
-        ended[new], since[new] = seen.number, ledger.since[new]
-        dark |= new & ~ledger.convicted
+        proven = ledger.convicted & (ended < 0)
+        for row in np.flatnonzero(proven):
+            began = ledger.began(
+                int(row)
+            )  # None: two samples of one counter cannot show it, and nobody is accused
+            proven[row], since[row] = began is not None, -1 if began is None else began
+        new = (proven | unseen) & (ended < 0)
+        ended[new] = seen.number
+        dark |= new & ~proven
     z = np.vstack([np.zeros(n), np.cumsum(play.used - rule.share_ns, axis=0)])
     excess = z - np.minimum.accumulate(z, axis=0)
     end = np.where(ended < 0, ticks, ended)

@@ -170,9 +170,11 @@ def test_the_program_writes_what_it_found(
 
 def test_whoever_is_silent_or_begins_again_too_often_is_dark() -> None:
     where = stage(ticks=200)
-    for name, limit in (("counter made anew", RESTARTS + 1), ("lost samples", DEFAULT.dark_frames)):
-        family = BY_NAME[name]
-        result = judge(family.plays(where, np.full((family.turns, 1), 0.999)), where.rule)
+    for name, turned, limit in (
+        ("counter made anew", (0.999, 0.0), RESTARTS + 1),
+        ("lost samples", (0.999, 0.5), DEFAULT.dark_frames),
+    ):
+        result = judge(BY_NAME[name].plays(where, np.array(turned)[:, None]), where.rule)
         assert result.dark[0]
         assert result.ended[0] > 0
-        assert result.taken[0] <= limit * where.most
+        assert result.taken[0] <= limit * (where.most + where.share)
