@@ -14,9 +14,9 @@ from mint.wire import MOST
 
 Values = NDArray[Any]
 
-# Rows a trace may have, and cells of its grid of ticks x miners: a cell takes up to 57 bytes, so that the
-# largest trace fits a machine with 8 GiB. It is a month of sixteen miners once a second, or 83 minutes of
-# ten thousand.
+# Rows a trace may have, and cells of its grid of ticks x miners. A row takes some 200 bytes while it is read (measured)
+# and 57 then, so the largest trace takes 10 GiB: what a machine for research has. It is a month of sixteen miners
+# once a second, or 83 minutes of ten thousand.
 MOST_ROWS = 50_000_000
 # Miners a trace may have: sixteen fogs at their limit (mint/messages/frame.py).
 MOST_MINERS = 65_536
