@@ -39,7 +39,7 @@ FLAGS = (
 # x86 compilers use half of a 64-byte vector register unless told otherwise.
 FLAGS_X86 = ("-mprefer-vector-width=512",)
 MEND = "see that the compiler is whole: apt-get install gcc libc6-dev"
-# What the kernel may lay on the stack: an eighth of what Linux gives a thread. L = 64, K = 65 still fit.
+# What the kernel may lay on the stack: an eighth of what Linux gives a thread. 120 lagged vectors of L = 60 fit.
 STACK_BYTES = 1 << 20
 # Windows that it decomposes side by side, at most.
 LANES = 8
