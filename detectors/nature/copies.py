@@ -46,31 +46,20 @@ class Copies:
             bits = surprise(mine, None if source == row else theirs, lag, reached)
             if lag == 0:
                 bits = min(bits, surprise(theirs, mine, 0, reached))
-            if bits < ENOUGH_BITS:
-                continue
-            self._enter(row, source, lag)
-            length = _beginning(mine, theirs, lag)
-            since, chance = (
-                number - length + 1,
-                f"for {length} ticks; by chance less than once in 2^{bits:.0f}",
-            )
-            if lag == 0:
-                self._enter(source, row, 0)
-                detail = (
-                    f"tells what {{}} tells at the same time, {chance}; which of them copies does not show"
-                )
-                pair = ((row, source), (source, row))
-                lies += [Lie(a, Kind.COPIED, False, since, b, 0, bits, detail) for a, b in pair]
-            elif source != row:
-                detail = f"tells what {{}} told {lag} ticks before, {chance}"
-                decides = lag > NEAR or bits >= FINE_BITS * reached
-                lies.append(Lie(row, Kind.COPIED, decides, since, source, lag, bits, detail))
-            else:
-                detail = f"tells what it told {lag} ticks before, {chance}"
-                # Without counters, what went in circles from its first tick on may be a simulator's.
-                begun = steady.age[row] - length - lag >= LEAST_TOLD
-                decides = bool(begun or steady.elapsed[row] > 0)
-                lies.append(Lie(row, Kind.REPLAYED, decides, since, row, lag, bits, detail))
+            if bits >= ENOUGH_BITS:
+                self._enter(row, source, lag)
+                since = number + 1 - _length(mine, theirs, lag)
+                if lag == 0:
+                    self._enter(source, row, 0)
+                    lies += [_together(row, source, since, bits), _together(source, row, since, bits)]
+                elif source != row:
+                    decides = lag > NEAR or bits >= FINE_BITS * reached
+                    lies.append(_told_before(row, source, lag, since, bits=bits, decides=decides))
+                else:
+                    # Without counters, what went in circles from its first tick on may be a simulator's.
+                    other = int(steady.age[row]) - (number + 1 - since) - lag
+                    decides = bool(other >= LEAST_TOLD or steady.elapsed[row] > 0)
+                    lies.append(_told_before(row, row, lag, since, bits=bits, decides=decides))
         return lies
 
     def _enter(self, row: int, source: int, lag: int) -> None:
@@ -101,10 +90,21 @@ class Copies:
         )
 
 
-def _beginning(mine: Bytes, theirs: Bytes, lag: int) -> int:
-    """How many ticks ago `mine` began to be what `theirs` was `lag` ticks before, as far as is remembered."""
+def _length(mine: Bytes, theirs: Bytes, lag: int) -> int:
+    """For how many ticks `mine` has been what `theirs` was `lag` ticks before, as far as is remembered."""
     now, before = mine[lag:][::-1], theirs[: HISTORY - lag][::-1]
     known = (now != 0) & (before != 0)
     differ = np.flatnonzero(known & (now != before))
     end = int(differ[0]) if len(differ) else HISTORY - lag
     return int(np.flatnonzero(known[:end])[-1]) + 1
+
+
+def _together(row: int, source: int, since: int, bits: float) -> Lie:
+    detail = f"tells what {{}} tells at the same time ({bits:.0f} bits); which of them copies does not show"
+    return Lie(row, Kind.COPIED, False, since, source, 0, bits, detail)
+
+
+def _told_before(row: int, source: int, lag: int, since: int, *, bits: float, decides: bool) -> Lie:
+    kind, who = (Kind.REPLAYED, "it") if source == row else (Kind.COPIED, "{}")
+    detail = f"tells since {since} what {who} told {lag} ticks before; chance does so once in 2^{bits:.0f}"
+    return Lie(row, kind, decides, since, source, lag, bits, detail)

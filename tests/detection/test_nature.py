@@ -293,7 +293,7 @@ def with_lies(seed: int) -> np.ndarray:
     return x
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(order=st.permutations(range(7)), seed=st.integers(0, 99))
 def test_the_order_of_rows_changes_nothing(order: list[int], seed: int) -> None:
     x = with_lies(seed)
@@ -306,7 +306,7 @@ def test_the_order_of_rows_changes_nothing(order: list[int], seed: int) -> None:
     assert {kind for _, _, kind, *_ in plain} >= {Kind.COPIED, Kind.FROZEN, Kind.REPLAYED}
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(cut=st.integers(0, LENGTH - 1), seed=st.integers(0, 99))
 def test_it_goes_on_from_its_state_bit_for_bit(cut: int, seed: int) -> None:
     x = with_lies(seed)
@@ -318,7 +318,7 @@ def test_it_goes_on_from_its_state_bit_for_bit(cut: int, seed: int) -> None:
     assert second.state() == straight.state()
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(order=st.permutations(range(7)), cut=st.integers(1, LENGTH - 1))
 def test_rows_are_arranged_anew(order: list[int], cut: int) -> None:
     x = with_lies(1)
