@@ -27,10 +27,15 @@ UNKNOWN_PPM = 1_000_000
 
 
 class Step(NamedTuple):
-    """What one tick led to; `row`: that of the tick in the trace's grid, None for a lost one."""
+    """What one tick led to.
+
+    `row`: that of the tick in the trace's grid, None for a lost one. `burst_ns`: the level above which the budget law
+    looks closer, (n,).
+    """
 
     row: int | None
     findings: Findings
+    burst_ns: Ints
 
 
 def replay(trace: Trace, setting: Setting) -> Iterator[Step]:
@@ -46,7 +51,7 @@ def replay(trace: Trace, setting: Setting) -> Iterator[Step]:
             f"Krum over {n} miners cannot bear so many colluders",
             f"take a trace of at least {2 * f_miners + 3} miners, or lower it",
         )
-    entitled = first_entitlements(trace)
+    entitled = _first_entitlements(trace)
     judge = Judge(_terms(trace, entitled), setting.detection, period_ns=period_ns, f_miners=f_miners)
     seen = np.zeros(n, bool)
     for row, observation in observations(trace):
@@ -57,7 +62,8 @@ def replay(trace: Trace, setting: Setting) -> Iterator[Step]:
                 terms = _terms(trace, entitled)
                 judge.adopt(terms, setting.detection, period_ns=period_ns, f_miners=f_miners)
         seen |= observation.present
-        yield Step(row, _of_those_seen(judge.step(observation), trace, seen))
+        findings = _of_those_seen(judge.step(observation), trace, seen)
+        yield Step(row, findings, judge.ledger.allowed_ns)
 
 
 def observations(trace: Trace) -> Iterator[tuple[int | None, Observation]]:
@@ -71,7 +77,7 @@ def observations(trace: Trace) -> Iterator[tuple[int | None, Observation]]:
         last = tick
 
 
-def first_entitlements(trace: Trace) -> Ints:
+def _first_entitlements(trace: Trace) -> Ints:
     """What each miner was entitled to when it was first read, in ppm of one CPU, (n,)."""
     n = len(trace.miners)
     if trace.counters is None:

@@ -11,11 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpecFromSubplotSpec, SubplotSpec
 from matplotlib.ticker import FuncFormatter
 
-from detectors.judge import Findings
-from mint.charter.model import budget_rule
-from mint.charter.toml import Setting
 from network.outputs import whole_file
-from network.replay import Step, first_entitlements
+from network.replay import Step
 from network.trace import Floats, Ints, Trace
 
 # Miners drawn: what one can look at on a screen.
@@ -31,8 +28,8 @@ DPI = 110
 class Drawing:
     """Takes in a replay as it goes; ticks in a row that share a point of the picture keep their largest values."""
 
-    def __init__(self, trace: Trace, setting: Setting) -> None:
-        self._trace, self._setting = trace, setting
+    def __init__(self, trace: Trace, preset: str) -> None:
+        self._trace, self._preset = trace, preset
         ticks, n = trace.present.shape
         points = max(1, min(ticks, MOST_POINTS, MOST_CELLS // n))
         self._at_once = -(-ticks // points)
@@ -40,34 +37,20 @@ class Drawing:
         # Both as multiples of what decides: the burst, and h.
         self._level, self._score = np.full((2, points, n), np.nan, np.float32)
         self._accused, self._alarmed = np.zeros((2, points, n), bool)
-        self._burst = self._bursts()
         self._rows = {name: row for row, name in enumerate(trace.miners)}
         self._point = 0
 
-    def _bursts(self) -> Floats:
-        period_ns = self._setting.period_ms * 1_000_000
-        law = "kernel" if self._trace.percent is None else "none"
-        rules = [
-            budget_rule(self._setting.detection, ppm, law, period_ns)
-            for ppm in first_entitlements(self._trace).tolist()
-        ]
-        return np.array([rule.allowed_ns for rule in rules], np.float64)
-
     def add(self, step: Step) -> None:
         """Take in one tick; what a lost one led to is drawn at the tick before it."""
-        findings = step.findings
         if step.row is not None:
             self._point = step.row // self._at_once
-            self._add_lines(findings)
-        for one in findings.found:
+            level, score = self._level[self._point], self._score[self._point]
+            statistics = step.findings.statistics
+            np.fmax(level, step.findings.levels_ns / step.burst_ns, out=level, casting="same_kind")
+            np.fmax(score, statistics.W / statistics.h, out=score, casting="same_kind")
+        for one in step.findings.found:
             marks = self._accused if one.decides else self._alarmed
             marks[self._point, self._rows[one.miner]] = True
-
-    def _add_lines(self, findings: Findings) -> None:
-        level, score = self._level[self._point], self._score[self._point]
-        statistics = findings.statistics
-        np.fmax(level, findings.levels_ns / self._burst, out=level, casting="same_kind")
-        np.fmax(score, statistics.W / statistics.h, out=score, casting="same_kind")
 
     def save(self, path: Path) -> str:
         """Write the picture as PNG; what it leaves out, for people.
@@ -91,11 +74,10 @@ class Drawing:
         lines = max(1, -(-len(shown) // columns))
         figure = Figure(figsize=(2.0 + 4.6 * columns, 1.0 + 3.2 * lines), dpi=DPI, layout="constrained")
         FigureCanvasAgg(figure)
-        preset = self._setting.detection.preset
         if not shown:
-            figure.suptitle(f"preset {preset}: nobody was accused or alarmed")
+            figure.suptitle(f"preset {self._preset}: nobody was accused or alarmed")
             return figure
-        figure.suptitle(f"preset {preset}: what was used, and what detection made of it")
+        figure.suptitle(f"preset {self._preset}: what was used, and what detection made of it")
         use = self._trace.use(shown)
         grid = figure.add_gridspec(lines, columns)
         for at, row in enumerate(shown):

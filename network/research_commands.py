@@ -114,7 +114,7 @@ def _replay(path: Path, made: Setting, statistics: Path | None, plot: Path | Non
     if plot is not None:
         from network.replay_plot import Drawing  # noqa: PLC0415 - matplotlib takes a second
 
-        drawing = Drawing(trace, made)
+        drawing = Drawing(trace, made.detection.preset)
     begun = time.monotonic()
     with ExitStack() as stack:
         sinks = [told.add]

@@ -16,7 +16,7 @@ import pytest
 from matplotlib import image
 
 from mint.charter.toml import setting
-from network import commands, replay_plot
+from network import commands, progress, replay_plot
 from network.layout import Layout
 from network.replay import replay
 from network.trace import Trace
@@ -210,6 +210,17 @@ def test_a_picture_of_nobody(mint: Mint, tmp_path: Path) -> None:
     assert code == 0
     assert "p.png: nobody was accused or alarmed\n" in out
     assert (tmp_path / "p.png").exists()
+
+
+def test_progress_is_for_a_terminal_and_keeps_off_what_programs_read(
+    mint: Mint, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, quiet, none = mint("replay", file, "--json")
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")  # rich then takes stderr for a terminal
+    monkeypatch.setattr(progress, "AFTER_S", 0.0)
+    code, out, err = mint("replay", file, "--json")
+    assert (code, out, none) == (0, quiet, "")
+    assert "detecting" in err
 
 
 @pytest.mark.parametrize(

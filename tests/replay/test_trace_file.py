@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
 import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -139,3 +141,14 @@ def test_a_file_is_whole_or_absent(folder: Path, suffix: str, monkeypatch: pytes
         write_trace(path, broken)
     assert same(read_trace(path), before)
     assert [file.name for file in folder.iterdir() if file.name.startswith(".")] == []
+
+
+def test_a_pipe_is_written_to_as_it_is(tmp_path: Path) -> None:
+    trace, pipe = honest(2, 5), tmp_path / "t.csv"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as readers:
+        text = readers.submit(pipe.read_bytes)
+        write_trace(pipe, trace)
+    (tmp_path / "copy.csv").write_bytes(text.result())
+    assert same(read_trace(tmp_path / "copy.csv"), trace)
+    assert pipe.is_fifo()
