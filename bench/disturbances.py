@@ -22,9 +22,11 @@ RESTARTS = 1.0  # its parent cgroup is made anew: another epoch, and the counter
 REBOOTS = 1 / 24  # its device: another boot, times and counters begin at zero
 OUTAGES = 1.0  # no sample comes for up to LONGEST ticks
 STALE = 1.0  # its counter stands still for up to STALE_TICKS readings, then catches up
+LATE = 10.0  # it is read so late that the next reading follows within LATE_NS
 STALLS = 1.0  # its reader is held up between the clock and the counter for up to STALL_TICKS
 LOST = 0.005  # share of samples that are lost one by one
 LONGEST, STALE_TICKS, STALL_TICKS = 60, 5, 5
+LATE_NS = 2_000_000  # as recorded where a reader wanted the processor
 # After a boot the clock does not begin at zero quite.
 BOOTED_NS = 20_000_000_000
 
@@ -77,6 +79,11 @@ class Disturbances:
         for tick, row, length in self._events(STALE, ticks, STALE_TICKS):
             if row not in new:
                 usage[tick : tick + length, row] = usage[tick, row]
+        for tick, row, _ in self._events(LATE, ticks - 1, 1):
+            if after[tick + 1, row] - before[tick + 1, row] < LATE_NS:
+                # In so short a time the counter hardly moves.
+                usage[tick, row] = usage[tick + 1, row]
+                before[tick, row] = after[tick, row] = before[tick + 1, row] - LATE_NS
         for tick, row, length in self._events(STALLS, ticks, STALL_TICKS):
             start = max(0, tick - length)
             present[start + 1 : tick, row] = False

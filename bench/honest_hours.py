@@ -158,7 +158,8 @@ def befalls() -> str:
     return (
         f"each miner besides, an hour: {d.PAUSES:g} pauses and {d.OUTAGES:g} outages of up to {d.LONGEST} s, "
         f"{d.RESTARTS:g} restart with a new counter, {d.REBOOTS:.2f} reboots, {d.STALE:g} counter that stands still "
-        f"for up to {d.STALE_TICKS} s, {d.STALLS:g} read held up for up to {d.STALL_TICKS} s; "
+        f"for up to {d.STALE_TICKS} s, {d.STALLS:g} read held up for up to {d.STALL_TICKS} s, {d.LATE:g} reads so late "
+        f"that the next follows within {d.LATE_NS / 1e6:g} ms; "
         f"{d.LOST:.1%} of samples lost"
     )
 

@@ -24,7 +24,7 @@ def rng(seed: int = 1) -> np.random.Generator:
 
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let everything befall everyone every few minutes."""
-    for name in ("PAUSES", "RESTARTS", "REBOOTS", "OUTAGES", "STALE", "STALLS"):
+    for name in ("PAUSES", "RESTARTS", "REBOOTS", "OUTAGES", "STALE", "STALLS", "LATE"):
         monkeypatch.setattr(disturbances, name, 20.0)
 
 
@@ -62,6 +62,7 @@ def test_everything_befalls_someone(monkeypatch: pytest.MonkeyPatch) -> None:
     still = np.diff(seen.usage, axis=0) == 0
     assert still.any()
     assert (seen.after - seen.before > 1_500_000_000).any()
+    assert (np.diff(seen.before, axis=0)[seen.present[1:] & seen.present[:-1]] < 10_000_000).any()
     assert 0.5 < seen.present.mean() < 1 - disturbances.LOST
 
 
