@@ -22,6 +22,7 @@ from mint.names import Role
 from mint.node import Node, NodeOptions, wall_ms
 from network import demo, doctor, research_commands, services, up
 from network.attacks import ATTACKS, attack_named
+from network.calibrate import command as calibrate
 from network.deployment import PORT, write_broker
 from network.founding import Plan, enrol, found, new_operator, sign, written
 from network.layout import EDITING, Layout
@@ -47,6 +48,7 @@ app = typer.Typer(
 charter_app = typer.Typer(help="Check, sign, show and publish charters.", no_args_is_help=True)
 app.add_typer(charter_app, name="charter")
 app.command("reproduce", epilog=reproduce.EXAMPLE)(reproduce.reproduce)
+app.command("calibrate", epilog=calibrate.EXAMPLE)(calibrate.calibrate)
 app.command("replay", epilog=research_commands.REPLAY_EXAMPLE)(research_commands.replay)
 app.command("export", epilog=research_commands.EXPORT_EXAMPLE)(research_commands.export)
 
