@@ -99,8 +99,8 @@ class Drawing:
         below.axhline(1, color="tab:green", linewidth=1, label="threshold")
         accused, alarmed = t[self._accused[:, row]], t[self._alarmed[:, row]]
         for axes in (above, below):
-            for tick in accused:
-                axes.axvline(tick, color=ACCUSED, linewidth=0.8, linestyle="--")
+            whole = axes.get_xaxis_transform()
+            axes.vlines(accused, 0, 1, color=ACCUSED, linewidth=0.8, linestyle="--", transform=whole)
         top = above.get_xaxis_transform()
         above.plot(
             accused, np.full(len(accused), 0.95), "v", color=ACCUSED, transform=top, label="accusation"
