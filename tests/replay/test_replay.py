@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
 
 from detectors.judge import Finding
 from detectors.ssa.parameters import PAPER as EQUATIONS
 from mint.charter.toml import Setting, setting
 from mint.errors import InputError
+from mint.wire import MOST
 from network.replay import MOST_LOST, observations, replay
-from network.trace import Trace
+from network.replay_output import Table
+from network.replay_plot import Drawing
+from network.trace import Counters, Trace
 from tests.detection.test_ssa import straightforward
-from tests.replay.traces import as_percent, honest, without
+from tests.replay.traces import as_percent, honest, traces, without
 
 MINERS, TICKS, BEGINS = 5, 120, 60
 CHEAT = "m02"
@@ -175,3 +181,43 @@ def test_too_few_miners_for_krum() -> None:
     with pytest.raises(InputError, match="Krum over 5 miners cannot bear"):
         next(replay(honest(MINERS, 2), setting({"f_miners": "2"}, "")))
     next(replay(honest(7, 2), setting({"f_miners": "2"}, "")))
+
+
+def gone_through(trace: Trace, made: Setting) -> Drawing:
+    """The picture, after detection and the table have gone through."""
+    rows, table = [], io.BytesIO()
+    statistics, drawing = Table(table, trace.miners), Drawing(trace, made.detection.preset)
+    for step in replay(trace, made):
+        rows.append(step.row)
+        statistics.add(step)
+        drawing.add(step)
+    assert [row for row in rows if row is not None] == list(range(len(trace.ticks)))
+    assert len(rows) <= len(trace.ticks) * (1 + MOST_LOST)
+    return drawing
+
+
+BOTH = pytest.mark.parametrize("made", [CALIBRATED, PAPER], ids=["calibrated", "paper"])
+
+
+@BOTH
+@settings(max_examples=20)
+@given(trace=traces())
+def test_no_trace_is_too_much(made: Setting, trace: Trace) -> None:
+    gone_through(trace, made)
+
+
+@BOTH
+@pytest.mark.parametrize("counted", [True, False])
+def test_wild_numbers_for_longer_than_any_window(made: Setting, counted: bool, tmp_path: Path) -> None:
+    rng, shape = np.random.default_rng(3), (60, 3)
+    wild = np.array([0, 1, 10**9, 2**40, 2**62, MOST])
+    counters, percent = None, None
+    if counted:
+        before, usage, steal = (np.sort(rng.choice(wild, shape), axis=0) for _ in range(3))
+        entitled = rng.choice([1_000, 1_024_000_000], shape)
+        epoch, boot = rng.integers(0, 2, (2, *shape))
+        counters = Counters(usage, before, np.maximum(before, before[::-1]), entitled, steal, epoch, boot)
+    else:
+        percent = rng.choice([0.0, 5e-324, 100.0, 1e9], shape)
+    trace = Trace(("a", "b", "c"), np.arange(60), rng.random(shape) < 0.9, counters, percent)
+    gone_through(trace, made).save(tmp_path / "p.png")
