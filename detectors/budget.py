@@ -22,7 +22,7 @@ above before, and use did not stay behind entitlement in between by a quarter of
 
 - the level is kept once, and was above the burst by more than a period of entitlement before: collecting that left
   no time for another lump; or
-- it is kept once, and nothing speaks of lumps: no steal during the last readings, no fall of a quarter of a period
+- it is kept once, and nothing speaks of lumps: no steal during the last readings, no fall of more than a burst
   during the last hour, nor has the miner just begun. Here it is enough if it was above the burst less one
   clock tick before, where a quiet host's own noise is once in thousands of readings; or
 - the level is kept three times in a row; or
@@ -30,6 +30,9 @@ above before, and use did not stay behind entitlement in between by a quarter of
 
 **What nobody saw.** A counter that is made anew, or a clock after a boot, ends what can be told: use since the last
 reading is lost. Once is an accident, twice in an hour a way to hide: `restless`.
+
+Readings that bunch, for a late one is followed by the next too soon, count once in half a period: in a few ms no lump
+is collected.
 
 To escape the law, a cheat has to give back as the kernel's debts are given back; the level counts every
 nanosecond since the worst beginning, so all that it ever keeps is at most `hard`, what steal may excuse, half a
@@ -98,6 +101,7 @@ class Ledger:
         "steps",
         "stolen",
         "unquiet",
+        "mark",
         "last",
         "read_at",
         "born",
@@ -126,6 +130,7 @@ class Ledger:
         self.steps = np.zeros((KEPT, n), np.int64)  # excess from each reading to the next
         self.stolen = np.zeros((KEPT, n), np.int64)
         self.unquiet = np.zeros(n, np.int64)
+        self.mark = np.zeros((3, n), np.int64)  # z, time and steal at the last reading that counts in these
         # before, after, usage, steal, boot, epoch of the last reading, and its number (-1: none yet).
         self.last = np.zeros((6, n), np.int64)
         self.read_at = np.full(n, -1)
@@ -143,6 +148,7 @@ class Ledger:
         self._hard = np.array([rule.hard_ns for rule in rules], np.int64)
         self._overrun = np.array([rule.overrun_ns for rule in rules], np.int64)
         self.share_ns = np.array([rule.share_ns for rule in rules], np.int64)
+        self._period = np.array([rule.period_ns for rule in rules], np.int64)
 
     @property
     def miners(self) -> int:
@@ -181,14 +187,15 @@ class Ledger:
         self.used = np.where(continues, usage - used_from, 0)
         stolen = np.where(continues, steal - was_steal, 0)
         self.share = _percent(self.used, now, self.last, self._entitled, continues)
-        step = self.used - self._earned(np.where(continues, after - was_before, 0))
         self._shift(here, self.used - self._earned(self.elapsed), stolen)
         self._lows(here, seen.number)
         self.width = np.where(here, self._earned(np.where(here, after - before, 0)), self.width)
-        self._levels(here, step, stolen)
+        counts = here & (self.begun | (before - self.mark[1] >= self._period // 2))
+        self._levels(here, counts, steal)
+        self.mark = np.where(counts, np.stack([self.z[PLAIN], before, steal]), self.mark)
         self.last = np.where(here, now, self.last)
         self.read_at = np.where(here, seen.number, self.read_at)
-        self.convicted = here & self._convicts()
+        self.convicted = counts & self._convicts()
 
     def _earned(self, elapsed_ns: Ints) -> Ints:
         """CPU time that entitlement grants in this time, rounded up."""
@@ -234,18 +241,19 @@ class Ledger:
         self.past[self.turn] = np.where(known, self.z[PLAIN], -FAR)
         self.turn = (self.turn + 1) % DIP
 
-    def _levels(self, here: Bools, step: Ints, stolen: Ints) -> None:
+    def _levels(self, here: Bools, counts: Bools, steal: Ints) -> None:
         both = self.z - self.width - self.low
         plain = both[PLAIN] - self._overrun
         less = both[LESS_STEAL] >= plain
-        level = np.where(less, both[LESS_STEAL], plain)
-        self.level = np.where(here, level, self.level)
+        self.level = np.where(here, np.where(less, both[LESS_STEAL], plain), self.level)
         self.since = np.where(here, np.where(less, self.low_at[LESS_STEAL], self.low_at[PLAIN]), self.since)
-        for ring, newest in ((self.levels, level), (self.steps, step), (self.stolen, stolen)):
-            ring[1:, here] = ring[:-1, here]
-            ring[0, here] = newest[here]
-        fell = here & (step < -self.share_ns // 4)
-        self.unquiet = np.where(fell, UNQUIET, self.unquiet - (here & (self.unquiet > 0)))
+        step = np.where(self.begun, 0, self.z[PLAIN] - self.width - self.mark[0])
+        stolen = np.where(self.begun, 0, steal - self.mark[2])
+        for ring, newest in ((self.levels, self.level), (self.steps, step), (self.stolen, stolen)):
+            ring[1:, counts] = ring[:-1, counts]
+            ring[0, counts] = newest[counts]
+        fell = counts & (step < -self.allowed_ns)
+        self.unquiet = np.where(fell, UNQUIET, self.unquiet - (counts & (self.unquiet > 0)))
 
     def _convicts(self) -> Bools:
         above = self.levels > self.allowed_ns

@@ -48,7 +48,7 @@ TOLERANCE = 0.2
 # Noise of a tick before anything is known of it, and the least, percent.
 PRIOR, LEAST = 10.0, 0.25
 # Weight of the prior, in blocks.
-PRIOR_BLOCKS = 2.0
+PRIOR_BLOCKS = 3.0
 # Blocks that the estimates remember: long enough to be steady, short enough to follow a host's day.
 MEMORY = np.maximum(32, 512 // SCALES)
 # A block further off than this many standard deviations counts as being at it.
@@ -100,7 +100,8 @@ class Direction:
         self._learn(here, limited)
 
     def _sum(self, here: Bools, limited: Small) -> None:
-        scale = np.sqrt(self.variance) * (1 + 1 / np.sqrt(2 * self.blocks))
+        # Bounded noise strays, in all, further than its sums over any one length: at least as two ticks of it do.
+        scale = np.sqrt(np.maximum(self.variance, 2 * self.variance[0])) * (1 + 1 / np.sqrt(2 * self.blocks))
         drift = scale * (H / 2 / SCALES[:, None]).astype(np.float32)
         moved = np.maximum(self.sums + np.minimum(limited, np.float32(ONE) * scale) - drift, 0)
         self.sums = np.where(here, moved, self.sums)

@@ -11,7 +11,7 @@ from detectors.budget import BEGINNING, DIP, KEPT, RESTART_WITHIN, UNQUIET, Ledg
 from detectors.observation import Observation
 from mint.budget import CLOCK_TICK_NS, LEAST_BURST_NS, PPM, SLACK_NS, BudgetRule, Reading, net_excess
 from network.telemetry import simulate
-from tests.detection.books import ENTITLED, OVERRUN, RULE, SHARE, S, convicted, ledger_of, push, seen
+from tests.detection.books import BRACKET, ENTITLED, OVERRUN, RULE, SHARE, S, convicted, ledger_of, push, seen
 
 RULES = st.builds(BudgetRule, st.integers(1, 3 * PPM), st.integers(0, 10**9), st.integers(0, 10**10))
 
@@ -187,6 +187,28 @@ def test_two_lumps_in_two_ticks_are_no_offence_on_a_host_that_has_shown_lumps() 
     assert convicted(lambda t: lumps.get(t, 0)) == []
 
 
+def test_readings_that_bunch_count_once_for_no_lump_is_collected_in_a_few_ms() -> None:
+    ledger = Ledger([RULE])
+    times = [*range(80), *(80 + k / 1000 for k in range(5)), *range(81, 90)]
+    overrun = {80: 82_500_000, 81: 34_500_000}
+    for number, second in enumerate(times):
+        at = round(second * S)
+        usage = 10 * S + round(SHARE * second) + overrun.get(int(second), 0)
+        push(ledger, number, Reading(at, at + BRACKET, usage))
+        assert not ledger.convicted[0]
+
+
+def test_who_is_read_often_is_judged_all_the_same() -> None:
+    ledger, convicted_at = Ledger([RULE]), []
+    for number in range(300):
+        second = number * 0.4
+        usage = 10 * S + round(SHARE * (second + max(0.0, second - 80)))
+        push(ledger, number, Reading(round(second * S), round(second * S), usage))
+        if ledger.convicted[0]:
+            convicted_at.append(second)
+    assert convicted_at[0] <= 82
+
+
 def test_a_wide_bracket_does_not_make_collecting_look_like_keeping() -> None:
     ledger = Ledger([BudgetRule(ENTITLED, SHARE // 5, 0)])
     for tick, (use, width) in enumerate([(0, 0), (0, 0), (82_500_000, S * 9 // 10), (34_500_000, 0)]):
@@ -349,7 +371,7 @@ def test_forged_counters_overflow_nothing() -> None:
     ):
         push(ledger, number, reading)
     for number in range(3, 9):
-        push(ledger, number, Reading(number, number, 2**59 * (number - 2)), boot=2)
+        push(ledger, number, Reading(number * S, number * S, 2**59 * (number - 2)), boot=2)
     assert ledger.convicted[0]
     assert ledger.level[0] > 2**58
 
