@@ -27,10 +27,10 @@ from detectors.observation import Law
 from detectors.ssa.direction import Direction
 from detectors.ssa.parameters import PAPER, SsaParameters
 from detectors.ssa.stream import SsaStream
-from mint.budget import BudgetRule
+from mint.budget import PPM, BudgetRule
 from mint.charter.model import Detection, budget_rule
 from mint.charter.toml import setting
-from network.replay import first_entitlements, observations
+from network.replay import observations
 from network.trace import Trace
 
 Floats = NDArray[np.float64]
@@ -83,7 +83,7 @@ def judged(trace: Trace, detection: Detection) -> Floats:
     Columns are strangers: so many of them may be Byzantine that there is no Proof-of-Behavior.
     """
     law: Law = "none" if trace.counters is None else "kernel"
-    miners = zip(trace.miners, first_entitlements(trace).tolist(), strict=True)
+    miners = zip(trace.miners, entitled(trace), strict=True)
     terms = [Terms(name, ppm, law) for name, ppm in miners]
     judge = Judge(terms, detection, period_ns=PERIOD_NS, f_miners=len(terms))
     accused = np.zeros(trace.present.shape)
@@ -139,6 +139,13 @@ def behaviour(trace: Trace, others: Trace | None, detection: Detection) -> Float
     return np.hstack(parts)[None]
 
 
+def entitled(trace: Trace) -> list[int]:
+    """Each miner's entitlement, ppm; that of percentages means nothing."""
+    if trace.counters is None:
+        return [PPM] * len(trace.miners)
+    return [int(ppm) for ppm in trace.counters.entitled_ppm.max(axis=0)]
+
+
 def _rounds(fog: Trace, count: int, detection: Detection) -> Floats:
     """Where one of the first `count` miners of a fog is accused, (T, count)."""
     ledger = Ledger(_rules(fog, detection))
@@ -156,8 +163,7 @@ def _rounds(fog: Trace, count: int, detection: Detection) -> Floats:
 
 
 def _rules(trace: Trace, detection: Detection) -> list[BudgetRule]:
-    entitled = first_entitlements(trace).tolist()
-    return [budget_rule(detection, ppm, "kernel", PERIOD_NS) for ppm in entitled]
+    return [budget_rule(detection, ppm, "kernel", PERIOD_NS) for ppm in entitled(trace)]
 
 
 def _rising(percent: Floats) -> Bools:

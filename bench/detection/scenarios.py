@@ -132,7 +132,8 @@ PAUSE_TICKS = 60
 RESTART_TICKS = 3  # what a container takes to start again
 LOUDER = 3.0  # noise of percentages while a neighbour is there, times that of before
 LOST_TICKS, LOST_SHARE = 10, 0.05  # a gap, and single readings lost besides
-STALLS = 5  # a trace
+STALLS, LATE_READS = 5, 20  # a trace
+LATE_NS = 2_000_000  # as recorded where a reader wanted the processor (bench/disturbances.py)
 JUMP_NS = 5 * SECOND_NS
 
 
@@ -251,6 +252,24 @@ def stall(trace: Trace, at: Ints, rng: np.random.Generator) -> Trace:
     return replace(trace, percent=percent)
 
 
+def late(trace: Trace, at: Ints, rng: np.random.Generator) -> Trace:
+    """Now and then a reading comes so late that the next one follows within milliseconds, and the counter with it."""
+    assert trace.counters is not None
+    T = len(trace.ticks)
+    grids = {name: getattr(trace.counters, name).copy() for name in ("usage_ns", "before_ns", "after_ns")}
+    for column, first in enumerate(at):
+        for k in rng.choice(np.arange(first + 1, T - 1), LATE_READS, replace=False):
+            moment = grids["before_ns"][k + 1, column] - LATE_NS
+            if (
+                trace.present[k, column]
+                and trace.present[k + 1, column]
+                and moment >= grids["after_ns"][k, column]
+            ):
+                grids["usage_ns"][k, column] = grids["usage_ns"][k + 1, column]
+                grids["before_ns"][k, column] = grids["after_ns"][k, column] = moment
+    return replace(trace, counters=replace(trace.counters, **grids))
+
+
 DISTURBANCES = (
     Disturbance("half for two minutes", drop),
     Disturbance("pause of a minute", pause),
@@ -259,6 +278,7 @@ DISTURBANCES = (
     Disturbance("clock steps", clock, counters=True),
     Disturbance("lost ticks", lost),
     Disturbance("stalls and catches up", stall),
+    Disturbance("late reads", late, counters=True),
 )
 
 

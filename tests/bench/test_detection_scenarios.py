@@ -163,6 +163,9 @@ def test_what_each_disturbance_is() -> None:
     stalls = use["stalls and catches up"]
     assert {0.0, 200.0, 300.0} <= {round(value, 3) for value in stalls[1:]}
     assert stalls[1:].mean() == pytest.approx(100)
+    reads = use["late reads"][1:]
+    assert scenarios.LATE_READS // 2 < (reads == 0).sum() <= scenarios.LATE_READS
+    assert reads[reads > 0] == pytest.approx(100, abs=0.5)
 
 
 def test_half_a_recording_is_the_other_half_of_none() -> None:
