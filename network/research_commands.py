@@ -96,7 +96,7 @@ def export(
 
         with progress("exporting") as tell:
             frames, rows = write(FrameReader(Path(state or "") / DATABASE), output, first, last, tell)
-    sys.stdout.write(f"{output}: {frames:,} frames, {rows:,} rows\n")
+    _say(f"{output}: {frames:,} frames, {rows:,} rows\n")
 
 
 def _replay(path: Path, made: Setting, statistics: Path | None, plot: Path | None, *, json: bool) -> None:
@@ -109,7 +109,7 @@ def _replay(path: Path, made: Setting, statistics: Path | None, plot: Path | Non
         trace = read_trace(path, tell)
     if doubt := output.doubt(trace):
         sys.stderr.write(f"mint replay: {path}: {doubt}\n")
-    told = output.Told(sys.stdout.write, as_json=json)
+    told = output.Told(_say, as_json=json)
     drawing = None
     if plot is not None:
         from network.replay_plot import Drawing  # noqa: PLC0415 - matplotlib takes a second
@@ -132,7 +132,12 @@ def _replay(path: Path, made: Setting, statistics: Path | None, plot: Path | Non
     seconds = time.monotonic() - begun
     drawn = "" if drawing is None or plot is None else drawing.save(plot)
     if not json:
-        sys.stdout.write(drawn + told.summary(trace, made.period_ms / 1000, seconds))
+        _say(drawn + told.summary(trace, made.period_ms / 1000, seconds))
+
+
+def _say(text: str) -> None:
+    """Write to what is stdout now: while a bar is shown on the same terminal, lines go above it."""
+    sys.stdout.write(text)
 
 
 def _setting(preset: str, pairs: list[str]) -> Setting:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from mint.charter.toml import setting
 from mint.errors import InputError
@@ -113,6 +114,26 @@ def test_yesterday_is_replayed(stored: Stored) -> None:
     ]
     assert findings[0] in [(20, "m02"), (21, "m02"), (22, "m02")]
     assert {miner for _, miner in findings} == {"m02"}
+
+
+def test_a_miner_that_moved_is_looked_for_under_the_new_charter(tmp_path: Path) -> None:
+    before, after = Net(miners=2, devices=2, detectors=1), Net(miners=2, devices=2, detectors=1)
+    one, two = after.charter.miners
+    moved = (structs.replace(one, device=two.device), structs.replace(two, device=one.device))
+    after.sealed = after.next_version(miners=moved)
+    path = tmp_path / "frames.sqlite"
+    with closing(FrameStore(path, b"host")) as store:
+        for number, net in enumerate([before, after]):
+            world = World(net)
+            world.manager.number = 2 * number
+            for edge, boot in zip(world.edges, (b"1" * 16, b"2" * 16), strict=True):
+                edge.boot = boot
+            store.append(world.tick())
+            store.append(world.tick())
+    export(FrameReader(path), tmp_path / "t.csv", 0, MOST, lambda _: None)
+    counters = read_trace(tmp_path / "t.csv").counters
+    assert counters is not None
+    assert counters.boot.tolist() == [[1, 2], [1, 2], [2, 1], [2, 1]]
 
 
 def test_a_part_of_it(stored: Stored) -> None:

@@ -64,6 +64,7 @@ def wrong(path: Path) -> str:
         (PERCENT + f"{2**63},m01,5\n", f"line 2, column tick: '{2**63}' is above {2**63 - 1}"),
         (PERCENT + "2,m01,5\n1,m01,5\n\n1,m02,5\n2,m01,6\n", "line 6, column tick: tick 2 of m01 was there before"),
         (PERCENT + "1,m01,x\n1,m02\n", "line 2, column cpu"),  # the first of two
+        ("tick,miner,cpu,nr_periods\n1,m01,5,'no\nnumber'\n2,m01,x,1\n".replace("'", '"'), "line 4, column cpu"),
         (PERCENT + "1,m01,5\nx,m02,-1\n", "line 3, column tick"),
         (PERCENT + '1,"m01\n2,m01,5\n', "line 2: "),
         (PERCENT + "1,m01,5\n" + "9" * 70_000 + ",m01,x\n", "line 3: cannot be read (a line of more than 65,536"),
