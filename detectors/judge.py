@@ -286,15 +286,16 @@ class Judge:
         said = [Finding(one.miner, one.evidence, one.reason, decides=True) for one in convictions] + alarms
         standing = {(one.miner, one.detector, one.decides): one for one in said}
         found = tuple(one for key, one in standing.items() if key not in self._standing)
-        lasting = {key for key in self._standing if not self._over(key, seen)}
+        above = self.ledger.above
+        lasting = {key for key in self._standing if not self._over(key, seen, above)}
         self._standing = set(standing) | lasting
         return Findings(seen.number, found, tuple(convictions), statistics, self.ledger.level.copy(), round_)
 
-    def _over(self, key: tuple[str, str, bool], seen: Observation) -> bool:
+    def _over(self, key: tuple[str, str, bool], seen: Observation, above: Bools) -> bool:
         """Whether what stood a tick ago is over, if nothing says it now."""
         row = self._rows[key[0]]
         if key[1] in ("budget", "pob"):
-            return not self.ledger.above[row]
+            return not above[row]
         return bool(seen.present[row]) or key[1] == "dark"
 
     def _rows_of(self, miners: Collection[str]) -> list[int]:
