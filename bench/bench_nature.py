@@ -261,7 +261,7 @@ def main() -> None:
         for lag in (5, 300):
             name = f"copied, percent in steps of {grid}, lag {lag}"
             delays(name, of_percentages(rng, "copied", lag, grid), LIARS, {Kind.COPIED})
-    for lag in (20, 100, 300):
+    for lag in (100, 300):
         delays(
             f"replayed, percent, lag {lag}", of_percentages(rng, "replayed", lag, 0.0), LIARS, {Kind.REPLAYED}
         )

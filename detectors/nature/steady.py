@@ -40,8 +40,8 @@ CLOCK = 1_000
 # Decimals of a percentage beyond which it is no coarse meter's: a millionth of entitlement is what the read
 # itself is uncertain by (two to ten us).
 GRID = 1e-4
-# Parts of the grid that are more than what floating point leaves of a rounded number.
-OFF_GRID = 1e-3
+# Parts of the grid that are more than what floating point leaves of a rounded number: double, and single precision.
+OFF_GRID, OFF_GRID_SINGLE = 1e-5, 0.1
 # A counter's number that is a multiple of this, ns, is taken for a limit or a simulator's.
 ROUND = 100_000
 # Counters in us (cgroup v2), ns.
@@ -162,7 +162,8 @@ class Steady:
 
 def _beyond_grid(value: Floats) -> Bools:
     scaled = value / GRID
-    return np.asarray(np.abs(scaled - np.rint(scaled)) > OFF_GRID)
+    tolerance = np.where(value == value.astype(np.float32), OFF_GRID_SINGLE, OFF_GRID)
+    return np.asarray(np.abs(scaled - np.rint(scaled)) > tolerance)
 
 
 def _counted(counts: Bytes, present: Bools, holds: Bools) -> Bytes:

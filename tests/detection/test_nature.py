@@ -236,6 +236,12 @@ def test_no_honest_counter_is_accused(phase: Phase, contended: bool) -> None:
     assert not counted(np.diff(read.usage, axis=0), elapsed, ppm / 1e6)
 
 
+def test_rounded_numbers_in_single_precision_are_rounded_numbers() -> None:
+    x = np.rint(noise(19) * 100) / 100
+    x[300:, 2] = x[300, 2]  # noise that went below what the meter tells
+    assert not accused(told(x.astype(np.float32).astype(float)))
+
+
 def test_nothing_is_said_of_what_is_constant_paused_or_coarse() -> None:
     rng = np.random.default_rng(13)
     x = np.rint(rng.normal(100, 4, (900, 8)))
