@@ -29,7 +29,9 @@ hundred simulated miners, quiet and drifting:
 so that the excess is two clock ticks whatever the quota, and up to a period's quota more where a reading falls into
 the time in which it is spent: what random phases show of every miner. The miner at 0.3 CPU had lost 37 ms of
 quota to others in the end, which quiet ones here never do. The sizes of lumps, losses and steal are those of
-containers at 0.02 to 0.1 CPU on a host from which 16 % of its time was stolen.
+containers at 0.02 to 0.1 CPU on a host from which 16 % of its time was stolen. Not simulated: twelve containers that
+wanted twice what a busy host had (those of 0.25 to 1 CPU got 87 to 22 % of their quotas, so were far from the law), and
+readers that come late and then read twice (bench/disturbances.py has them).
 """
 
 from __future__ import annotations
