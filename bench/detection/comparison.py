@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from bench.detection import ours, tuning
-from bench.detection.noise import Ints, Noise, Recorded, beside, latest_read
+from bench.detection.noise import Ints, Noise, Recorded, beside, latest_read, percentages
 from bench.detection.peers import PEERS, About, Floats
 from bench.detection.scenarios import CHEATS, DISTURBANCES, Cheat, Disturbance, cheated, neighbours
 from bench.detection.tuning import Cheating, Honest
@@ -109,14 +109,15 @@ def run(plan: Plan, piece: Piece) -> Outcome:
 
 def scored(batch: Batch, detection: Detection) -> Iterator[tuple[About, Floats]]:
     """The scores of every detector that can say something of the batch, (variants, T, n)."""
-    by_name = ours.scores(batch.trace, detection)
+    bare = percentages(batch.trace)
+    by_name = ours.scores(batch.trace, bare, detection)
     if batch.trace.counters is not None:
         by_name[ours.BEHAVIOUR.name] = ours.behaviour(batch.trace, batch.others, detection)
     for about in ours.OURS:
         if about.name in by_name:
             yield about, by_name[about.name]
     for peer in PEERS:
-        yield peer.about, peer.scores(batch.trace)
+        yield peer.about, peer.scores(bare)
 
 
 def _take(outcome: Outcome, batch: Batch, about: About, scores: Floats) -> None:
@@ -266,8 +267,8 @@ def choose(about: About, outcomes: Sequence[Outcome]) -> Choice:
             each[variant] for one in tune for (name, _), each in one.honest.items() if name == about.name
         ]
         threshold = tuning.together(parts).threshold(tuning.TOLERATED_AN_HOUR)
-        if not np.isfinite(threshold):
-            continue
+        if about.settled and threshold >= 1:
+            continue  # it accuses too often, and there is nothing else to set
         choice = Choice(variant, threshold)
         judged = _with(about, choice, tune)
         score = judged.f1(sorted({outcome.piece.noise.name for outcome in tune}))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from bench.detection import ours
-from bench.detection.noise import Containers
+from bench.detection.noise import Containers, percentages
 from bench.detection.peers import PEERS
 from detectors.ssa.parameters import PAPER
 from mint.charter.model import Detection
@@ -25,9 +25,9 @@ MINERS, TICKS = 1000, 120
 def microseconds(detection: Detection) -> dict[str, float]:
     """By detector's name."""
     rng = np.random.Generator(np.random.SFC64(1))
-    alone = Containers(contended=False).honest(rng, 1, PEER_TICKS, 0)
+    alone = percentages(Containers(contended=False).honest(rng, 1, PEER_TICKS, 0))
     many = Containers(contended=False).honest(rng, MINERS, TICKS, 0)
-    percent = ours.percentages(many)
+    percent = percentages(many)
     runs: dict[str, Callable[[], object]] = {
         ours.WHOLE.name: lambda: ours.judged(many, detection),
         ours.PERCENT.name: lambda: ours.judged(percent, detection),

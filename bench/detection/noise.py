@@ -148,6 +148,22 @@ def recordings() -> list[Recorded]:
     ]
 
 
+def percentages(trace: Trace) -> Trace:
+    """What those see who see no counters: use in percent of entitlement from reading to reading.
+
+    A reading that follows within half a period is left out: over milliseconds percentages say nothing.
+    """
+    if trace.counters is None:
+        return trace
+    middle = (trace.counters.before_ns + trace.counters.after_ns) / 2
+    near = np.diff(middle, axis=0, prepend=-np.inf) < SECOND_NS / 2
+    earlier = np.vstack([trace.present[:1] & False, trace.present[:-1]])
+    same = np.diff(trace.counters.boot, axis=0, prepend=-1) == 0
+    use = replace(trace, present=trace.present & ~(near & earlier & same)).use()
+    known = np.isfinite(use)
+    return replace(trace, counters=None, present=known, percent=np.where(known, use, 0.0))
+
+
 def latest_read(trace: Trace, rows: Ints) -> Ints:
     """The last reading of each column that is there, up to this row."""
     numbers = np.arange(len(trace.ticks))[:, None]

@@ -39,6 +39,8 @@ Bools = NDArray[np.bool_]
 PERIOD_NS = 1_000_000_000
 # Byzantine miners in a fog of sixteen, as in the paper's figure 5.
 CHEATS_A_FOG, FOG = 2, 16
+# The paper's W is two-sided: it counts where use is above entitlement by so much, percent.
+MARGIN = 0.0
 # A threshold that nothing crosses.
 NEVER = 1e300
 
@@ -57,24 +59,20 @@ def shipped() -> Detection:
     return setting({}, "defaults").detection
 
 
-def scores(trace: Trace, detection: Detection) -> dict[str, Floats]:
-    """Scores of the columns of a trace by name, each (1, T, n); Proof-of-Behavior needs a fog: `behaviour`."""
-    bare = percentages(trace)
+def scores(trace: Trace, bare: Trace, detection: Detection) -> dict[str, Floats]:
+    """Scores of the columns of a trace by name, each (1, T, n); Proof-of-Behavior needs a fog: `behaviour`.
+
+    `bare`: the same without counters (noise.py).
+    """
     alone = judged(bare, detection)
     result = {PERCENT.name: alone, DIRECTION.name: directions(bare), WHOLE.name: alone}
     if trace.counters is not None:
         result |= {WHOLE.name: judged(trace, detection), BUDGET.name: books(trace, detection)}
-    rising = np.stack([_rising(series) for series in trace.use().T], axis=1)
+    series = np.asarray(bare.percent).T
+    rising = np.stack([_rising(*each) for each in zip(series, bare.present.T, strict=True)], axis=1)
     result[PAPER_W.name] = np.where(rising, paper(bare, replace(PAPER, threshold=NEVER)), 0.0)
     result[PAPER_H.name] = (rising & (PAPER.h < paper(bare, PAPER))).astype(np.float64)
     return {name: values[None] for name, values in result.items()}
-
-
-def percentages(trace: Trace) -> Trace:
-    """The trace without its counters."""
-    percent = trace.use()
-    known = np.isfinite(percent)
-    return replace(trace, counters=None, present=known, percent=np.where(known, percent, 0.0))
 
 
 def judged(trace: Trace, detection: Detection) -> Floats:
@@ -166,9 +164,8 @@ def _rules(trace: Trace, detection: Detection) -> list[BudgetRule]:
     return [budget_rule(detection, ppm, "kernel", PERIOD_NS) for ppm in entitled(trace)]
 
 
-def _rising(percent: Floats) -> Bools:
-    """`above` of a series with gaps, for W is two-sided."""
-    known = np.isfinite(percent)
+def _rising(percent: Floats, known: Bools) -> Bools:
+    """`above` of one miner's percentages, for W is two-sided."""
     rising = np.zeros(len(percent), bool)
-    rising[known] = above(percent[known])
+    rising[known] = above(percent[known], MARGIN)
     return rising

@@ -2,16 +2,17 @@
 
 Each peer sees one miner's percentages, as it would in practice, and is helped where it can be:
 
-- Where it cannot tell a rise from a fall, only what happens while use is above entitlement counts.
+- Where it cannot tell a rise from a fall, nor a rise above entitlement from one that only comes back to it, it
+  accuses when, and if, use of the last ten ticks is above entitlement: by how much is a variant.
 - Where it has no scale of its own, variants get the series in standard deviations of the last two minutes (a robust
-  estimate of the past alone), others as it is.
+  estimate of the past alone), with or without a limit on outliers, others as it is.
 - Those that set an alarm and forget are run over a grid of their parameter, a variant each; the tuning picks.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,10 +27,12 @@ from bench.detection import sst
 from network.trace import Trace
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 ENTITLED = 100.0
-# Ticks whose mean says whether use is above entitlement.
+# Ticks whose mean says whether use is above entitlement, and for which an alarm waits for it; by how much, percent.
 RECENT = 10
+MARGINS = (0.0, 3.0, 10.0)
 # The scale of a series: from so many ticks before, renewed every so many; until there are enough, the prior.
 SCALE_TICKS, SCALE_EVERY, SCALE_FROM = 120, 10, 20
 SCALE_PRIOR, SCALE_LEAST = 10.0, 0.25
@@ -41,7 +44,8 @@ MAD = 1.4826
 class About:
     """What is to be known of a detector.
 
-    `tuned`: its threshold is chosen for the tolerated rate; otherwise it accuses by itself, with scores of 0 and 1.
+    `tuned`: it is set for the tolerated rate; otherwise it accuses as it is, with scores of 0 and 1.
+    `settled`: each variant accuses by itself, with scores of 0 and 1, and only the variant is chosen.
     `early`: it looks back, and may place a change so many ticks too early.
     `one_miner`: it sees one miner at a time, so that a point's cost is one miner's.
     """
@@ -49,6 +53,7 @@ class About:
     name: str
     variants: tuple[str, ...] = ("",)
     tuned: bool = True
+    settled: bool = False
     early: int = 0
     one_miner: bool = True
 
@@ -61,11 +66,11 @@ class Peer:
     run: Callable[[Floats, Floats], Floats]
 
     def scores(self, trace: Trace) -> Floats:
-        """(variants, T, n); 0 where nothing was read."""
-        percent = trace.use()
+        """Of percentages: (variants, T, n); 0 where nothing was read."""
+        percent = np.asarray(trace.percent)
         result = np.zeros((len(self.about.variants), *percent.shape))
         for column in range(percent.shape[1]):
-            known = np.isfinite(percent[:, column])
+            known = trace.present[:, column]
             series = percent[known, column]
             result[:, known, column] = self.run(series, standardised(series))
         return result
@@ -80,10 +85,22 @@ def standardised(series: Floats) -> Floats:
     return np.asarray((series - ENTITLED) / np.maximum(scale, SCALE_LEAST))
 
 
-def above(series: Floats) -> NDArray[np.bool_]:
-    """Whether the last RECENT values are above entitlement on average."""
+def above(series: Floats, margin: float) -> Bools:
+    """Whether the last RECENT values are above entitlement by `margin` percent on average."""
     padded = np.concatenate([np.full(RECENT - 1, ENTITLED), series])
-    return np.asarray(sliding_window_view(padded, RECENT).mean(axis=1) > ENTITLED)
+    return np.asarray(sliding_window_view(padded, RECENT).mean(axis=1) > ENTITLED + margin)
+
+
+def upward(scores: Floats, series: Floats) -> Floats:
+    """Scores (variants, T) that are told once use is above entitlement: (variants x margins, T)."""
+    padded = np.hstack([np.zeros((len(scores), RECENT - 1)), scores])
+    held = sliding_window_view(padded, RECENT, axis=1).max(axis=2)
+    return np.vstack([np.where(above(series, margin), held, 0.0) for margin in MARGINS])
+
+
+def _margins(*variants: str) -> tuple[str, ...]:
+    """Names of the variants that `upward` makes."""
+    return tuple(f"{variant}, +{margin:g} %".removeprefix(", ") for margin in MARGINS for variant in variants)
 
 
 # --- CUSUM ------------------------------------------------------------------------------------------
@@ -91,13 +108,22 @@ def above(series: Floats) -> NDArray[np.bool_]:
 # Half of the gain that each is quickest for: percent, and standard deviations.
 DRIFTS = (0.5, 1.0, 2.5, 5.0)
 DRIFTS_SD = (0.1, 0.25, 0.5, 1.0)
+# The limit on outliers, standard deviations.
+LIMIT_SD = 5.0
 
 
 def cusum(series: Floats, scaled: Floats) -> Floats:
     """Page's one-sided CUSUM with a known mean: C_t = max(0, C_{t-1} + x_t - 100 - k)."""
-    sums = [np.cumsum(series - ENTITLED - k) for k in DRIFTS] + [np.cumsum(scaled - k) for k in DRIFTS_SD]
+    sums = [np.cumsum(series - ENTITLED - k) for k in DRIFTS]
+    for values in (scaled, limited(scaled)):
+        sums += [np.cumsum(values - k) for k in DRIFTS_SD]
     S = np.array(sums)
     return np.asarray(S - np.minimum(np.minimum.accumulate(S, axis=1), 0))
+
+
+def limited(scaled: Floats) -> Floats:
+    """Standard deviations without outliers."""
+    return np.clip(scaled, -LIMIT_SD, LIMIT_SD)
 
 
 # --- FOCuS ------------------------------------------------------------------------------------------
@@ -105,7 +131,7 @@ def cusum(series: Floats, scaled: Floats) -> Floats:
 
 def focus(series: Floats, scaled: Floats) -> Floats:
     """FOCuS with a known mean, for rises: the CUSUM for gains of every size at once."""
-    return np.array([_focus(series - ENTITLED), _focus(scaled)])
+    return np.array([_focus(series - ENTITLED), _focus(scaled), _focus(limited(scaled))])
 
 
 def _focus(series: Floats) -> Floats:
@@ -125,8 +151,7 @@ KSWIN_SEED = 1
 
 def adwin(series: Floats, scaled: Floats) -> Floats:
     """ADWIN, looking at every tick; it has a scale of its own."""
-    rows = [_alarms(ADWIN(delta=delta, clock=1), series) & above(series) for delta in DELTAS]
-    return np.array(rows, np.float64)
+    return upward(np.array([_alarms(ADWIN(delta=delta, clock=1), series) for delta in DELTAS]), series)
 
 
 # Tolerance and threshold of Page-Hinkley: in percent, river's own first; and in standard deviations.
@@ -138,14 +163,12 @@ def page_hinkley(series: Floats, scaled: Floats) -> Floats:
     """Page-Hinkley's test for rises, which learns the mean."""
     rows = []
     for grid, values in ((HINKLEY, series), (HINKLEY_SD, scaled)):
-        rows += [
-            _alarms(PageHinkley(delta=d, threshold=h, mode="up"), values) & above(series) for d, h in grid
-        ]
-    return np.array(rows, np.float64)
+        rows += [_alarms(PageHinkley(delta=d, threshold=h, mode="up"), values) for d, h in grid]
+    return upward(np.array(rows), series)
 
 
-def _alarms(detector: DriftDetector, series: Floats) -> NDArray[np.bool_]:
-    alarms = np.zeros(len(series), bool)
+def _alarms(detector: DriftDetector, series: Floats) -> Floats:
+    alarms = np.zeros(len(series))
     for t, value in enumerate(series.tolist()):
         detector.update(value)
         alarms[t] = detector.drift_detected
@@ -160,7 +183,7 @@ def kswin(series: Floats, scaled: Floats) -> Floats:
         detector.update(value)
         if t + 1 >= detector.window_size:
             scores[t] = -math.log10(max(detector.p_value, 1e-300))
-    return np.where(above(series), scores, 0.0)[None]
+    return upward(scores[None], series)
 
 
 # --- SST --------------------------------------------------------------------------------------------
@@ -169,9 +192,9 @@ def kswin(series: Floats, scaled: Floats) -> Floats:
 def transformation(series: Floats, scaled: Floats) -> Floats:
     """SST's score, of windows as they are and less their means."""
     if len(series) < sst.SPAN:
-        return np.zeros((2, len(series)))
+        return np.zeros((2 * len(MARGINS), len(series)))
     rows = [sst.scores(series / ENTITLED, centred=centred) for centred in (False, True)]
-    return np.where(above(series), np.array(rows), 0.0)
+    return upward(np.array(rows), series)
 
 
 # --- ruptures: in hindsight -------------------------------------------------------------------------
@@ -188,42 +211,57 @@ def hindsight(series: Floats, scaled: Floats) -> Floats:
     """The best segmentation of the whole series (PELT, change of mean): 1 where a segment begins that is higher."""
     scale = max(MAD * float(np.median(np.abs(np.diff(series)))) / math.sqrt(2), SCALE_LEAST)
     fitted = KernelCPD(kernel="linear", min_size=2).fit((series[:, None] - ENTITLED) / scale)
-    return np.array([_rises(series, fitted.predict(pen=penalty), scale) for penalty in PENALTIES])
+    segmented = [_segments(fitted.predict(pen=penalty)) for penalty in PENALTIES]
+    return np.array([_rises(series, each, scale, margin) for margin in MARGINS for each in segmented])
 
 
-def _rises(series: Floats, ends: Sequence[int], scale: float) -> Floats:
+def _rises(series: Floats, segments: Sequence[tuple[int, int]], scale: float, margin: float) -> Floats:
     alarms = np.zeros(len(series))
     before = ENTITLED
-    for begin, end in _segments(ends):
+    for begin, end in segments:
         mean = float(series[begin:end].mean())
-        if begin and mean > before and mean > ENTITLED + SURE * scale / math.sqrt(end - begin):
+        sure = ENTITLED + max(margin, SURE * scale / math.sqrt(end - begin))
+        if begin and mean > max(before, sure):
             alarms[begin] = 1.0
         before = mean
     return alarms
 
 
-def _segments(ends: Sequence[int]) -> Iterator[tuple[int, int]]:
-    return zip([0, *ends[:-1]], ends, strict=True)
+def _segments(ends: Sequence[int]) -> list[tuple[int, int]]:
+    return list(zip([0, *ends[:-1]], ends, strict=True))
 
 
+SD = ("sd", "sd, limited")
 PEERS = (
     Peer(
-        About("CUSUM", (*(f"k = {k} %" for k in DRIFTS), *(f"k = {k} sd" for k in DRIFTS_SD))),
+        About(
+            "CUSUM",
+            (*(f"k = {k} %" for k in DRIFTS), *(f"k = {k} {unit}" for unit in SD for k in DRIFTS_SD)),
+        ),
         cusum,
     ),
-    Peer(About("FOCuS", ("percent", "sd")), focus),
-    Peer(About("ADWIN", tuple(f"delta = {delta:g}" for delta in DELTAS)), adwin),
+    Peer(About("FOCuS", ("percent", *SD)), focus),
+    Peer(About("ADWIN", _margins(*(f"delta = {delta:g}" for delta in DELTAS)), settled=True), adwin),
     Peer(
         About(
             "Page-Hinkley",
-            (
+            _margins(
                 *(f"delta = {d} %, threshold = {h}" for d, h in HINKLEY),
                 *(f"delta = {d} sd, threshold = {h}" for d, h in HINKLEY_SD),
             ),
+            settled=True,
         ),
         page_hinkley,
     ),
-    Peer(About("KSWIN"), kswin),
-    Peer(About("SST", ("", "centred")), transformation),
-    Peer(About("ruptures (hindsight)", tuple(f"pen = {pen}" for pen in PENALTIES), early=EARLY), hindsight),
+    Peer(About("KSWIN", _margins("")), kswin),
+    Peer(About("SST", _margins("", "centred")), transformation),
+    Peer(
+        About(
+            "ruptures (hindsight)",
+            _margins(*(f"pen = {pen}" for pen in PENALTIES)),
+            settled=True,
+            early=EARLY,
+        ),
+        hindsight,
+    ),
 )

@@ -188,10 +188,12 @@ def written(path: Path, text: str) -> None:
 def _setting(one: Judged) -> str:
     if not one.about.tuned:
         return "as shipped"
+    if not np.isfinite(one.choice.threshold):
+        return "no setting keeps the rate"
     variant = one.about.variants[one.choice.variant]
-    if one.choice.threshold < 1 and "=" in variant and one.about.name not in ("CUSUM",):
-        return variant
-    return f"{variant}{', ' if variant else ''}above {one.choice.threshold:.3g}"
+    # Those that alarm by themselves score 1: the variant is all their setting.
+    above = "" if one.about.settled else f"above {one.choice.threshold:.3g}"
+    return ", ".join(part for part in (variant, above) if part)
 
 
 def _ticks(delay: float) -> str:
