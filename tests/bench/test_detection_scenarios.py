@@ -20,6 +20,7 @@ from bench.detection.noise import (
     beside,
     cut,
     latest_read,
+    percentages,
 )
 from bench.detection.scenarios import CHEATS, DISTURBANCES, Cheat, Disturbance, cheated
 from network.trace import Counters, Trace
@@ -196,3 +197,16 @@ def test_the_latest_reading_that_is_there() -> None:
     trace = scenarios.lost(honest(NOISES[2]), AT, rng())
     rows = AT + scenarios.LOST_TICKS
     assert (latest_read(trace, rows) == AT).all()
+
+
+def test_percentages_are_not_taken_over_milliseconds() -> None:
+    trace = steady(60)
+    late = scenarios.late(trace, np.array([20]), rng(4))
+    assert np.nanmin(late.use()) == 0
+    bare = percentages(late)
+    assert bare.counters is None
+    assert bare.percent is not None
+    assert bare.percent[bare.present] == pytest.approx(100, abs=0.5)
+    # A boot begins another time: what seems to follow at once does not.
+    booted = percentages(scenarios.clock(beside([trace] * 3), np.full(3, 20), rng(4)))
+    assert booted.present[22:, 2].all()
