@@ -3,13 +3,11 @@
     python -m bench.bench_nature [MINER_HOURS [RECORDING.csv ...]]
 
 MINER_HOURS of every kind of honest telemetry, each rounded in every way (default 100); a lie begins at tick 450 of
-telemetry with a standard deviation of 4 %. RECORDING: long form, `tick,miner,usage_ns,mono_ns,mono_after_ns,
-entitled_cpus`.
+telemetry with a standard deviation of 4 %. RECORDING: counters of honest miners, as `mint replay` reads them.
 """
 
 from __future__ import annotations
 
-import csv
 import sys
 import time
 from collections import Counter
@@ -19,10 +17,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.disturbances import Disturbances
+from bench.law import rule_for
+from detectors.budget import Ledger
 from detectors.nature.lie import Kind, Lie
 from detectors.nature.past import HISTORY
 from detectors.nature.stream import Nature
-from network.telemetry import Counters, Phase, percentages, simulate
+from detectors.observation import Observation
+from network.replay import observations
+from network.telemetry import BLOCK, Counters, Phase, percentages, simulate, stream
+from network.trace_file import read_trace
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -33,6 +37,7 @@ BEGIN, LENGTH = 450, 200  # when a lie begins and how long it lasts, ticks
 LIARS = 150  # how many lie in one run
 TICKS = 1800  # length of honest telemetry, ticks: each begins with its own warm-up
 SEED = 2021
+ENTITLED_PPM = (20_000, 50_000, 100_000, 300_000, 500_000, 1_000_000)
 PHASES: tuple[Phase, ...] = ("random", "drifting")
 
 
@@ -188,51 +193,55 @@ def false_alarms(rng: np.random.Generator, hours: float) -> float:
         total += tally.hours
     for contended in (False, True):
         for phase in PHASES:
-            ppm = rng.choice([20_000, 50_000, 100_000, 300_000, 500_000, 1_000_000], miners)
-            read = simulate(
-                rng, miners=miners, ticks=TICKS + 1, entitled_ppm=ppm, contended=contended, phase=phase
-            )
-            tally = Tally()
-            used, elapsed = differences(read)
-            tally.add(found(counter_ticks(used, elapsed, ppm / 1e6), miners), used.size / 3600)
-            for grid in GRIDS:
-                tally.add(found(percent_ticks(rounded(read.percent(ppm), grid)), miners), used.size / 3600)
+            tally = tallied(*disturbed(rng, miners, contended, phase))
             tally.line(f"{'contended' if contended else 'quiet'} containers, {phase}")
             total += tally.hours
     return total
 
 
-# --- recordings -------------------------------------------------------------------------------------
+def disturbed(
+    rng: np.random.Generator, miners: int, contended: bool, phase: Phase
+) -> tuple[Floats, Ints, Ints]:
+    """Containers that are paused, restarted, rebooted, read late or not at all, as the judge sees them."""
+    ppm = rng.choice(ENTITLED_PPM, miners)
+    befall = Disturbances(rng, miners)
+    blocks = stream(rng, miners=miners, entitled_ppm=ppm, contended=contended, phase=phase)
+    ticks = (
+        seen
+        for number in range(TICKS // BLOCK)
+        for seen in befall.apply(next(blocks)).observations(number * BLOCK)
+    )
+    return judged(ticks, ppm)
 
 
-def recorded(path: Path) -> tuple[Floats, Ints, Ints]:
-    """Percentages, use and time (ticks, miners) of a recording; nan where a tick is missing."""
-    with path.open() as file:
-        rows = list(csv.DictReader(file))
-    names = {name: column for column, name in enumerate(sorted({row["miner"] for row in rows}))}
-    first = min(int(row["tick"]) for row in rows)
-    shape = (max(int(row["tick"]) for row in rows) - first + 1, len(names))
-    value, used, elapsed = np.full(shape, np.nan), np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    last: dict[str, tuple[int, int]] = {}
-    for row in rows:
-        at = int(row["tick"]) - first, names[row["miner"]]
-        usage, middle = int(row["usage_ns"]), (int(row["mono_ns"]) + int(row["mono_after_ns"])) // 2
-        before = last.get(row["miner"])
-        if before is not None and usage >= before[0] and middle > before[1]:
-            used[at], elapsed[at] = usage - before[0], middle - before[1]
-            value[at] = used[at] / elapsed[at] / float(row["entitled_cpus"]) * 100
-        last[row["miner"]] = usage, middle
-    return value, used, elapsed
+def judged(ticks: Iterable[Observation], ppm: Ints) -> tuple[Floats, Ints, Ints]:
+    """What the judge's ledger makes of readings: percentages (nan where there is none), use and time."""
+    ledger = Ledger([rule_for(int(one)) for one in ppm])
+    value, used, elapsed = [], [], []
+    for seen in ticks:
+        ledger.push(seen)
+        value.append(np.where(seen.present, ledger.share, np.nan))
+        used.append(ledger.used.copy())
+        elapsed.append(ledger.elapsed.copy())
+    return np.array(value), np.array(used), np.array(elapsed)
+
+
+def tallied(value: Floats, used: Ints, elapsed: Ints) -> Tally:
+    """What is said of these counters, and of their percentages rounded in every way."""
+    tally, miners = Tally(), value.shape[1]
+    tally.add(found(zip(value, used, elapsed, strict=True), miners), value.size / 3600)
+    for grid in GRIDS:
+        tally.add(found(percent_ticks(rounded(value, grid)), miners), value.size / 3600)
+    return tally
 
 
 def of_recording(path: Path) -> None:
-    """One line: as counters, and as percentages rounded in every way."""
-    value, used, elapsed = recorded(path)
-    tally, miners, hours = Tally(), value.shape[1], value.size / 3600
-    tally.add(found(zip(value, used, elapsed, strict=True), miners), hours)
-    for grid in GRIDS:
-        tally.add(found(percent_ticks(rounded(value, grid)), miners), hours)
-    tally.line(f"{path.name}, six times")
+    """One line: what is said of a recording of counters."""
+    trace = read_trace(path)
+    if trace.counters is None:
+        sys.exit(f"{path}: has no counters; take a recording of them")
+    ppm = trace.counters.entitled_ppm.max(axis=0)
+    tallied(*judged((seen for _, seen in observations(trace)), ppm)).line(f"{path.name}, six times")
 
 
 # --- cost -------------------------------------------------------------------------------------------

@@ -50,10 +50,10 @@ COARSE = 1_000
 WHOLE = 0.02
 # A step is calm that is below the usual step divided by this: once in a hundred ticks by chance.
 CALMER = 64
-# A step counts for no more than so many usual ones in what is usual.
-LIMIT = 8
-# The usual step is a mean over so many steps.
-USUAL = 64
+# The usual step is a running median: with each step it goes up or down by this part of itself.
+NEARER = 1 / 64
+# Smaller usual steps, percent, are no noise that could go away: a miner with a CPU to itself has less at times.
+LEAST_USUAL = 0.1
 COUNT_MOST = 255
 # Ticks of a real clock, more than of another, before it is believed to be one.
 LEAST_CLOCKED = 30
@@ -118,11 +118,11 @@ class Steady:
 
     def _count_steps(self, both: Bools, present: Bools, value: Floats) -> None:
         step = np.where(both, np.abs(value - self.value), 0.0)
-        calm = both & (step * CALMER < self.usual)
+        calm = both & (step * CALMER < self.usual) & (self.usual > LEAST_USUAL)
         self.calm = _counted(self.calm, present, calm)
-        first = both & (self.usual == 0.0)
-        grown = self.usual + (np.minimum(step, LIMIT * self.usual) - self.usual) / USUAL
-        self.usual = np.where(first, step, np.where(both & ~calm, grown, self.usual))
+        usual = np.maximum(self.usual, LEAST_USUAL / 2)
+        usual *= np.where(step > usual, 1 + NEARER, 1 - NEARER)
+        self.usual = np.where(both, usual, self.usual)
 
     def whole(self, rows: Ints) -> Bools:
         """Whether these rows used whole CPUs, as a miner does that has one to itself."""

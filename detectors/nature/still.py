@@ -67,7 +67,7 @@ def _often(past: Past, rows: Ints, counts: Ints, circles: Ints) -> Floats:
     return np.where((before != 0).sum(axis=0) >= LEAST_TOLD, often, 1.0)
 
 
-def exactness(steady: Steady, number: int) -> list[Lie]:
+def exactness(steady: Steady, past: Past, number: int) -> list[Lie]:
     """Rows whose use has just kept time for as many ticks as count, or whose noise is gone, in tick `number`."""
     exact, calm = steady.exact == EXACT, steady.calm == CALM
     rows = np.flatnonzero((exact | calm) & (steady.loops < REPEATED).all(axis=0))  # else it is frozen
@@ -76,7 +76,10 @@ def exactness(steady: Steady, number: int) -> list[Lie]:
         decides = bool(steady.uneven[row] >= LEAST_TOLD)
         detail = f"uses CPU in proportion to time to within {PROPORTION} ns for {EXACT} ticks, as no counter is read"
         lies.append(Lie(row, Kind.FABRICATED, decides, number - EXACT, row, 0, 0.0, detail))
-    for row in rows[calm[rows] & (steady.age[rows] >= CALM + LEAST_TOLD)].tolist():
+    quiet = rows[calm[rows] & (steady.age[rows] >= CALM + LEAST_TOLD)]
+    for row in quiet[
+        _often(past, quiet, np.full(len(quiet), CALM), np.ones(len(quiet), np.int64)) <= OFTEN
+    ].tolist():
         detail = f"has told no noise for {CALM} ticks; before, steps of {steady.usual[row]:.3g} % were usual"
         lies.append(Lie(row, Kind.FABRICATED, False, number - CALM, row, 0, 0.0, detail))
     return lies

@@ -77,7 +77,7 @@ class Nature:
         self._release()
         lies = [
             *repetitions(self._steady, self._past, number),
-            *exactness(self._steady, number),
+            *exactness(self._steady, self._past, number),
             *self._alike(number, here, given),
         ]
         found = self._copies.push(self._past, self._steady, runs, number)

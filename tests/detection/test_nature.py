@@ -1,5 +1,6 @@
 """Telemetry that changes its nature: each lie is found, and no honest miner is ever accused of one."""
 
+import itertools
 import json
 from collections.abc import Callable
 
@@ -179,7 +180,7 @@ def test_every_copy_of_noise_is_found(seed: int, lag: int, grid: float) -> None:
 
 # --- honest telemetry -------------------------------------------------------------------------------
 
-TICKS, ROWS = 560, 8
+TICKS, ROWS = 560, 18
 
 
 def container(*, contended: bool) -> Callable[[np.random.Generator], np.ndarray]:
@@ -220,10 +221,10 @@ HONEST: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
 def test_no_honest_miner_is_accused_however_it_is_rounded(kind: str) -> None:
     x = HONEST[kind](np.random.default_rng(12))
     assert x.shape == (TICKS, ROWS)
+    for grid, row in zip(itertools.cycle([0.0, 1e-3, 0.01, 0.1, 1.0, 5.0]), x.T, strict=False):
+        row[:] = np.rint(row / grid) * grid if grid else row
     x[np.random.default_rng(13).random(x.shape) < 0.01] = np.nan  # lost ticks
-    rounded = [np.rint(x / grid) * grid for grid in (1e-3, 0.01, 0.1, 1.0, 5.0)]
-    assert not accused(told(np.hstack((x, *rounded[::2]))))
-    assert not accused(told(np.hstack(rounded[1::2])))
+    assert not accused(told(x))
 
 
 @pytest.mark.parametrize("phase", ["random", "drifting"])
