@@ -1,0 +1,94 @@
+"""What detection costs a detector, part by part: `python -m bench.bench_judge`.
+
+Honest miners of simulated quiet containers. CPU time of this process, the median of ticks with full windows; and bytes
+that each part keeps of a miner.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from detectors.budget import Ledger
+from detectors.judge import Judge, Terms
+from detectors.observation import Observation
+from detectors.ssa.direction import Direction
+from detectors.ssa.stream import SsaStream
+from mint.budget import BudgetRule
+from mint.charter.toml import setting
+from network.telemetry import simulate
+
+ENTITLED_PPM = 100_000
+TICKS = 60
+PERIOD_NS = 1_000_000_000
+
+
+def observations(miners: int) -> list[Observation]:
+    """TICKS ticks of honest counters."""
+    rng = np.random.Generator(np.random.SFC64(1))
+    told = simulate(rng, miners=miners, ticks=TICKS, entitled_ppm=ENTITLED_PPM, contended=False)
+    none, here = np.zeros(miners, np.int64), np.ones(miners, bool)
+    columns = zip(told.before, told.after, told.usage, told.steal, strict=True)
+    return [Observation(tick, here, *four, none, none) for tick, four in enumerate(columns)]
+
+
+def cost(step: Callable[[Observation], object], seen: list[Observation]) -> float:
+    """Microseconds a miner-tick."""
+    spent = []
+    for one in seen:
+        begun = time.process_time()
+        step(one)
+        spent.append(time.process_time() - begun)
+    return float(np.median(spent[TICKS // 2 + 8 :])) / len(seen[0].present) * 1e6
+
+
+def kept(part: object, miners: int) -> float:
+    """Bytes of the arrays that `part` and what it is made of keep of one miner."""
+    arrays = [value for value in vars(part).values() if isinstance(value, np.ndarray)]
+    inside = [value for value in vars(part).values() if hasattr(value, "__dict__")]
+    return sum(array.nbytes for array in arrays) / miners + sum(kept(one, miners) for one in inside)
+
+
+def report(miners: int) -> None:
+    """One block of the table."""
+    detection = setting({}, "bench").detection
+    seen = observations(miners)
+    percent = np.full(miners, 100.0)
+    ledger = Ledger([BudgetRule(ENTITLED_PPM, 100 * ENTITLED_PPM, 20_000_000)] * miners)
+    stream, direction = SsaStream(miners), Direction(miners)
+    terms = [Terms(f"m{row}", ENTITLED_PPM, "kernel") for row in range(miners)]
+    judge = Judge(terms, detection, period_ns=PERIOD_NS, f_miners=0)
+    rng = np.random.default_rng(2)
+
+    def use() -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        return percent + rng.normal(0, 3, miners)
+
+    parts = {
+        "budget law": (cost(ledger.push, seen), kept(ledger, miners)),
+        "SSA, D": (cost(lambda one: stream.push(use(), one.present), seen), kept(stream, miners)),
+        "SSA, direction": (
+            cost(lambda one: direction.push(use(), one.present), seen),
+            kept(direction, miners),
+        ),
+    }
+    for name, (us, size) in parts.items():
+        print(f"{miners:6} miners, {name:15} {us:6.2f} us a miner-tick, {size:5.0f} bytes a miner")
+    us, size = (sum(column) for column in zip(*parts.values(), strict=True))
+    share = us * miners / 1e4
+    print(
+        f"{miners:6} miners, {'together':15} {us:6.2f} us, {size:5.0f} bytes: {share:.2f} % of a core at 1 Hz"
+    )
+    whole = cost(judge.step, seen)
+    print(f"{miners:6} miners, {'whole judge':15} {whole:6.2f} us, but for Krum, every d ticks (bench krum)")
+
+
+def main() -> None:
+    """Print the table."""
+    for miners in (16, 1000, 10_000):
+        report(miners)
+
+
+if __name__ == "__main__":
+    main()
