@@ -38,6 +38,8 @@ from mint.messages.judgement import Evidence
 # An SSA accusation begins at the last multiple of so many ticks: detectors whose floats differ by a tick still name
 # the same offence.
 SINCE = 16
+# W wavers about h for long after a gain has ended: it is said again only after it was below this share of h.
+REARM = 0.5
 # Ticks for which a lie that was told once stands: a vote may have to wait for a sample.
 LASTING = 30
 
@@ -287,16 +289,17 @@ class Judge:
         standing = {(one.miner, one.detector, one.decides): one for one in said}
         found = tuple(one for key, one in standing.items() if key not in self._standing)
         above = self.ledger.above
-        lasting = {key for key in self._standing if not self._over(key, seen, above)}
+        calm = statistics.h * (1 if self.detection.preset == "paper" else REARM) > statistics.W
+        lasting = {key for key in self._standing if not self._over(key, above, calm)}
         self._standing = set(standing) | lasting
         return Findings(seen.number, found, tuple(convictions), statistics, self.ledger.level.copy(), round_)
 
-    def _over(self, key: tuple[str, str, bool], seen: Observation, above: Bools) -> bool:
+    def _over(self, key: tuple[str, str, bool], above: Bools, calm: Bools) -> bool:
         """Whether what stood a tick ago is over, if nothing says it now."""
-        row = self._rows[key[0]]
-        if key[1] in ("budget", "pob"):
+        row, detector = self._rows[key[0]], key[1]
+        if detector in ("budget", "pob"):
             return not above[row]
-        return bool(seen.present[row]) or key[1] == "dark"
+        return bool(calm[row]) if detector == "ssa" else True
 
     def _rows_of(self, miners: Collection[str]) -> list[int]:
         return [self._rows[miner] for miner in miners if miner in self._rows]

@@ -96,6 +96,13 @@ def test_a_second_offence_is_a_second_accusation() -> None:
     assert len([tick for tick, one in said if (one.detector, one.decides) == ("budget", True)]) == 2
 
 
+def test_under_percentages_too_one_gain_that_ended_is_one_accusation() -> None:
+    percent = cheating(noisy(1500), 3, 2.0, 700, 760)
+    said = [tick for tick, one in found(judge_of(["none"] * MINERS), bare(percent)) if one.decides]
+    assert len(said) == 1
+    assert 700 < said[0] < 704
+
+
 @pytest.mark.parametrize("law", ["kernel", "soft", "none"])
 def test_who_slows_down_pauses_resumes_or_stalls_is_never_accused(law: Law) -> None:
     percent = noisy(400)
