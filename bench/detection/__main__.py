@@ -24,7 +24,7 @@ PAGE, PICTURE = (
     ROOT / "docs" / "figures" / "detection-comparison.png",
 )
 # Traces of each kind of noise and half: a quarter of an hour on one core; and a minute.
-CASES, PLAIN, DISTURBED = 6, 24, 4
+CASES, PLAIN, DISTURBED = 4, 24, 4
 QUICK_CASES, QUICK_PLAIN, QUICK_DISTURBED = 1, 1, 1
 DOUBLE = CHEATS[0].name
 

@@ -24,8 +24,9 @@ from mint.charter.model import Detection
 from network.trace import Trace
 
 SEED = 2021
-# Readings before a cheat begins, at least and at most: it begins in the midst of things.
-SETTLED = (110, 130)
+# Readings before a cheat begins, at least and at most: in the midst of things, when whoever learns has learned.
+# Where so much was not recorded it begins after a half of what was.
+SETTLED = (580, 600)
 # Readings of an honest trace: half an hour; a disturbance begins in its second quarter.
 HONEST = 1801
 UNDISTURBED = "undisturbed"
@@ -162,7 +163,8 @@ def _cheats(plan: Plan, piece: Piece, cheats: Sequence[Cheat], ticks: int, rng: 
     for cheat in cheats:
         trace = piece.noise.honest(rng, plan.cases, ticks, piece.half)
         offset = rng.random(plan.cases)
-        last = latest_read(trace, rng.integers(*SETTLED, plan.cases))
+        begins = np.minimum(rng.integers(*SETTLED, plan.cases), len(trace.ticks) // 2)
+        last = latest_read(trace, begins)
         if cheat.at_once:
             last, offset = np.zeros_like(last), np.zeros_like(offset)
         traces.append(cheated(trace, cheat, last, offset))

@@ -35,9 +35,9 @@ from bench.detection.scenarios import DISTURBANCES, Cheat, Floats, cheated, ramp
 from mint.charter.model import Detection
 
 # Readings before a cheat begins, and after it.
-BEFORE, AFTER = 60, 150
+BEFORE, AFTER = 120, 150
 CASES = 200
-HONEST_TRACES = 40
+HONEST_TRACES = 100
 # The delays are those of quiet hosts.
 QUIET = "quiet"
 

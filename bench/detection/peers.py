@@ -130,8 +130,12 @@ def limited(scaled: Floats) -> Floats:
 
 
 def focus(series: Floats, scaled: Floats) -> Floats:
-    """FOCuS with a known mean, for rises: the CUSUM for gains of every size at once."""
-    return np.array([_focus(series - ENTITLED), _focus(scaled), _focus(limited(scaled))])
+    """FOCuS with a known mean, for rises: the CUSUM for gains of every size at once.
+
+    Its statistic for rises still has the last value's square where that fell, so it waits as two-sided ones do.
+    """
+    statistics = [_focus(series - ENTITLED), _focus(scaled), _focus(limited(scaled))]
+    return upward(np.array(statistics), series)
 
 
 def _focus(series: Floats) -> Floats:
@@ -240,7 +244,7 @@ PEERS = (
         ),
         cusum,
     ),
-    Peer(About("FOCuS", ("percent", *SD)), focus),
+    Peer(About("FOCuS", _margins("percent", *SD)), focus),
     Peer(About("ADWIN", _margins(*(f"delta = {delta:g}" for delta in DELTAS)), settled=True), adwin),
     Peer(
         About(
