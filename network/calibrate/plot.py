@@ -50,7 +50,7 @@ def _right(found: Calibration) -> float:
 
 
 def _draw(axes: Axes, curve: Curve, colour: str, *, thick: bool) -> None:
-    """Rate and band; where nothing crossed, the band's upper end alone."""
+    """Rate and band; where nothing alarmed, the band's upper end alone."""
     seen = curve.alarms > 0
     label = f"{curve.name} ({curve.hours:,.0f} h)"
     axes.plot(THRESHOLDS[seen], curve.rate[seen], color=colour, linewidth=2.2 if thick else 1.1, label=label)

@@ -13,7 +13,7 @@ Without any alarm `high` is 3.7 phi / T: shorter telemetry than 3.7 phi / rate c
 
 **Tail.** Beyond what was seen a cumulative sum with a drift against it has an exponential tail,
 rate(h) = rate(u) exp(-(h - u) / s), and s is best estimated by the mean excess above u: the sum over thresholds
-above u of crossings times spacing, over the crossings of u. This is an extrapolation, and is called one; its
+above u of alarms times spacing, over the alarms at u. This is an extrapolation, and is called one; its
 interval is a bootstrap over stretches, and the threshold taken is the interval's upper end, if no W was higher.
 """
 
@@ -46,7 +46,7 @@ RESAMPLED = 1000
 class Curve:
     """False alarms against THRESHOLDS on some telemetry; arrays are (thresholds,) but for `resampled`.
 
-    `hours`: miner-hours; `life`: hours from the first tick to the last. `alarms`: upward crossings.
+    `hours`: miner-hours; `life`: hours from the first tick to the last. `alarms`: how many began.
     `dispersion`: phi. `resampled`: alarms in each of RESAMPLED draws of the stretches, (RESAMPLED, thresholds).
     """
 

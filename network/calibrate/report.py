@@ -161,7 +161,7 @@ def _rates(curve: Curve, threshold: float) -> dict[str, float]:
 
 
 def csv(found: Calibration) -> str:
-    """The curves: one row for each kind and threshold, to the first that nothing crossed."""
+    """The curves: one row for each kind and threshold, to the first at which nothing alarmed."""
     rows = ["telemetry,miner_hours,threshold,alarms,rate,low,high,dispersion"]
     for curve in found.rows:
         columns = (THRESHOLDS, curve.alarms, curve.rate, curve.low, curve.high, curve.dispersion)

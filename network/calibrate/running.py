@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from network.calibrate.alarms import measure
 from network.calibrate.clean import COUNTERS, Clean, recorded, simulated
-from network.calibrate.crossings import measure
 from network.calibrate.rates import Curve
 from network.progress import progress
 from network.trace_file import read_trace

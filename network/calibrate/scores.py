@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from detectors.budget import Ledger
-from detectors.judge import ssa_parameters
+from detectors.judge import REARM, ssa_parameters
 from detectors.observation import Bools, Floats, Observation
 from detectors.ssa.direction import MEMORY, SCALES, Direction
 from detectors.ssa.stream import SsaStream
@@ -32,6 +32,11 @@ Score = Callable[[Observation], tuple[Floats, Bools]]
 def detection(preset: str) -> Detection:
     """What a charter has that names this preset and nothing else."""
     return setting({"preset": preset}, "--preset").detection
+
+
+def rearm(preset: str) -> float:
+    """The share of h that W has to fall to before it alarms again."""
+    return 1.0 if preset == "paper" else REARM
 
 
 def score(clean: Clean, preset: str) -> Score:

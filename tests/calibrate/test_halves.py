@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from network.calibrate.crossings import measure
+from network.calibrate.alarms import measure
 from network.calibrate.rates import Curve, choose
 from tests.calibrate.plain import clean, noise
 

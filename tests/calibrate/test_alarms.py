@@ -8,23 +8,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from detectors.judge import REARM
 from detectors.ssa.direction import Direction
 from mint.errors import InputError
-from network.calibrate import crossings as module
-from network.calibrate.crossings import Crossings, measure
+from network.calibrate import alarms as module
+from network.calibrate.alarms import Alarms, measure
 from network.calibrate.rates import THRESHOLDS
 from tests.calibrate.plain import clean, noise
 
 W_VALUES = st.one_of(st.floats(0, 20), st.sampled_from([0.0, 1.0, 5.0, np.nan, 1e300, *THRESHOLDS[:40:7]]))
 
 
-def one_by_one(W: np.ndarray, known: np.ndarray, h: float) -> np.ndarray:
-    """Alarms of each miner by the definition: one begins where W goes above h, and ends where it is not."""
+def one_by_one(W: np.ndarray, known: np.ndarray, h: float, rearm: float) -> np.ndarray:
+    """Alarms of each miner by the definition: one begins above h, and none again before W was down to rearm h."""
     alarms, standing = np.zeros(W.shape[1]), np.zeros(W.shape[1], bool)
     for values, here in zip(W, known, strict=True):
-        above = np.nan_to_num(values) > h
-        alarms += here & above & ~standing
-        standing = np.where(here, above, standing)
+        with np.errstate(invalid="ignore"):
+            above, calm = here & (values > h), here & (values <= rearm * h)
+        alarms += above & ~standing
+        standing = (standing | above) & ~calm
     return alarms
 
 
@@ -33,16 +35,19 @@ def one_by_one(W: np.ndarray, known: np.ndarray, h: float) -> np.ndarray:
     arrays(np.float64, (12, 3), elements=W_VALUES),
     arrays(np.bool_, (12, 3)),
     st.integers(0, 12),
+    st.sampled_from([0.5, 1.0]),
 )
-def test_every_threshold_at_once_is_each_by_itself(W: np.ndarray, known: np.ndarray, taken: int) -> None:
-    crossings, counts, hours = Crossings(3), np.zeros((3, len(THRESHOLDS))), 0.0
+def test_every_threshold_at_once_is_each_by_itself(
+    W: np.ndarray, known: np.ndarray, taken: int, rearm: float
+) -> None:
+    alarms, counts, hours = Alarms(3, rearm), np.zeros((3, len(THRESHOLDS))), 0.0
     for number, (values, here) in enumerate(zip(W, known, strict=True)):
         if number == taken:  # what was counted before is not counted again, and what stands goes on
-            counts, hours = crossings.take()
-        crossings.push(values, here)
-    rest, more = crossings.take()
+            counts, hours = alarms.take()
+        alarms.push(values, here)
+    rest, more = alarms.take()
     for index in range(0, len(THRESHOLDS), 31):
-        expected = one_by_one(W, known, float(THRESHOLDS[index]))
+        expected = one_by_one(W, known, float(THRESHOLDS[index]), rearm)
         assert (counts + rest)[:, index].tolist() == expected.tolist()
     assert hours + more == pytest.approx(known.sum() / 3600)
 
@@ -56,7 +61,7 @@ def test_the_curve_is_what_the_detector_would_have_alarmed() -> None:
         direction.push(row, np.isfinite(row))
         W.append(direction.W)
     for h in (1.5, 2.0, 3.0):
-        expected = one_by_one(np.array(W), np.isfinite(percent), float(THRESHOLDS[curve.at(h)])).sum()
+        expected = one_by_one(np.array(W), np.isfinite(percent), float(THRESHOLDS[curve.at(h)]), REARM).sum()
         assert expected > 0
         assert curve.alarms[curve.at(h)] == expected
     assert curve.hours == pytest.approx(np.isfinite(percent).sum() / 3600)

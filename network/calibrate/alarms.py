@@ -1,8 +1,9 @@
-"""How often W crosses each of many thresholds upward, in one pass: as often as each would have given an alarm.
+"""How often W alarms at each of many thresholds, in one pass.
 
-An alarm begins where W rises above h, and another can begin once W was at or below it. A tick that takes W
-from v to w crosses every h in [v, w): it is noted at both ends, and one running sum gives the crossings of all
-thresholds.
+An alarm begins where W rises above h, and another can begin once W was down to REARM h (detectors/judge.py; to h in
+the preset `paper`). So the thresholds at which an alarm stands are all below one number, `standing`: a tick with
+W = w ends those at w / REARM and above, and begins those from `standing` to w. They are noted at both ends, and one
+running sum gives the alarms of all thresholds.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from detectors.observation import Bools, Floats
 from mint.errors import InputError
 from network.calibrate.clean import HOUR, Clean
 from network.calibrate.rates import RESAMPLED, THRESHOLDS, Curve, dispersion
-from network.calibrate.scores import NEVER, score
+from network.calibrate.scores import NEVER, rearm, score
 
 # Alarms come in clumps, and a miner whose noise is taken for too small keeps that for hours (scores.LEARNS): so long
 # a stretch of one miner's life is one draw of its own.
@@ -38,45 +39,47 @@ def measure(
     Raises:
         InputError: no miner's use is known at any tick.
     """
-    W, crossings, totals, ticks = score(clean, preset), Crossings(clean.miners), _Totals(rng), 0
+    W, alarms, totals, ticks = score(clean, preset), Alarms(clean.miners, rearm(preset)), _Totals(rng), 0
     for seen in clean.observations:
-        crossings.push(*W(seen))
+        alarms.push(*W(seen))
         ticks += 1
         if ticks % STRETCH == 0:
-            totals.add(crossings)
+            totals.add(alarms)
         if ticks % TOLD == 0:
             tell(ticks / clean.ticks)
     if ticks % STRETCH:
-        totals.add(crossings)
+        totals.add(alarms)
     if not totals.hours:
         raise InputError(clean.name, "holds no two readings of a miner to compare", "record a longer trace")
     return totals.curve(clean.name, ticks / HOUR)
 
 
-class Crossings:
-    """Counts of upward crossings by n miners since `take`."""
+class Alarms:
+    """Counts of alarms of n miners since `take`; `rearm`: the share of h that W has to fall to between two."""
 
-    def __init__(self, miners: int) -> None:
-        self._was = np.zeros(miners)
+    def __init__(self, miners: int, rearm: float) -> None:
+        self._rearm, self._standing = rearm, np.zeros(miners)
         self._clear()
 
     def _clear(self) -> None:
-        n = len(self._was)
-        # +1 at the first threshold that a rise crosses, -1 at the first beyond it.
+        n = len(self._standing)
+        # +1 at the first threshold of those at which an alarm begins, -1 at the first beyond them.
         self._ends = np.zeros((n, len(THRESHOLDS) + 1), np.int32)
         self._known = np.zeros(n, np.int64)
 
     def push(self, W: Floats, known: Bools) -> None:
-        """Take in a tick. A miner that is not known keeps its W; one that is and has none yet stands at 0."""
-        now = np.where(known, np.nan_to_num(W, posinf=NEVER), self._was)
-        rising = np.flatnonzero((now > self._was) & (now > THRESHOLDS[0]))
-        np.add.at(self._ends, (rising, np.searchsorted(THRESHOLDS, self._was[rising])), 1)
-        np.add.at(self._ends, (rising, np.searchsorted(THRESHOLDS, now[rising])), -1)
-        self._was = now
+        """Take in a tick. Where a miner is not known, or has no W, what stands goes on standing."""
+        told = known & ~np.isnan(W)
+        now = np.where(told, np.minimum(W, NEVER), 0.0)
+        standing = np.where(told, np.minimum(self._standing, now / self._rearm), self._standing)
+        begun = np.flatnonzero((now > standing) & (now > THRESHOLDS[0]))
+        np.add.at(self._ends, (begun, np.searchsorted(THRESHOLDS, standing[begun])), 1)
+        np.add.at(self._ends, (begun, np.searchsorted(THRESHOLDS, now[begun])), -1)
+        self._standing = np.maximum(standing, now)
         self._known += known
 
     def take(self) -> tuple[Floats, float]:
-        """Each miner's crossings of each threshold, (n, thresholds), and miner-hours known, both since the last."""
+        """Each miner's alarms at each threshold, (n, thresholds), and miner-hours known, both since the last."""
         counts = np.cumsum(self._ends[:, :-1], axis=1, dtype=np.float64)
         hours = float(self._known.sum()) / HOUR
         self._clear()
@@ -91,8 +94,8 @@ class _Totals:
         self._alarms, self._squares = np.zeros((2, len(THRESHOLDS)))
         self._resampled = np.zeros((RESAMPLED, len(THRESHOLDS)))
 
-    def add(self, crossings: Crossings) -> None:
-        counts, hours = crossings.take()
+    def add(self, alarms: Alarms) -> None:
+        counts, hours = alarms.take()
         n = len(counts)
         self.hours += hours
         self._stretches += n
