@@ -11,8 +11,8 @@ import argparse
 
 import numpy as np
 
+from network.calibrate.alarms import measure
 from network.calibrate.clean import COUNTERS, KINDS, simulated
-from network.calibrate.crossings import measure
 from network.calibrate.rates import Choice, Curve, choose, pooled
 from network.progress import progress
 
