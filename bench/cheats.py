@@ -118,7 +118,7 @@ def _tooth(stage: Stage, u: Floats) -> Floats:
     rise, fall = _count(u[0], 8), _count(u[1], 8)
     back, kept = u[2] * stage.share, np.where(u[3] < 0.1, 0, stage.amount(u[3]) / 10)
     up = (back * fall + kept) / rise
-    return np.where(stage.clock % (rise + fall) < rise, up, -back)
+    return np.asarray(np.where(stage.clock % (rise + fall) < rise, up, -back))
 
 
 def debtor(stage: Stage, u: Floats) -> Play:

@@ -62,7 +62,7 @@ def with_gain(trace: Trace, rate: float, ramp: float = 0.0) -> Trace:
 def accused(trace: Trace) -> dict[str, int]:
     """The first tick at which each miner is accused."""
     first: dict[str, int] = {}
-    for _, findings in replay(trace, SETTING):
+    for findings in (step.findings for step in replay(trace, SETTING)):
         for one in findings.found:
             if one.decides:
                 first.setdefault(one.miner, findings.number)
