@@ -32,8 +32,8 @@ def test_the_threshold_is_the_lowest_that_keeps_the_rate(seed: int, tolerated: i
         assert one.accusations(max(lower)) > tolerated
 
 
-@given(st.integers(0, 10**6), st.floats(0, 51))
-def test_minutes_with_an_accusation_are_counted(seed: int, threshold: float) -> None:
+@given(st.integers(0, 10**6), st.integers(0, 51))
+def test_minutes_with_an_accusation_are_counted(seed: int, threshold: int) -> None:
     values = series(seed).tolist()
     minutes = [values[first : first + MINUTE] for first in range(0, len(values), MINUTE)]
     assert honest([np.array(values)[:, None]]).accusations(threshold) == sum(
@@ -48,8 +48,8 @@ def test_traces_of_honest_miners_add_up() -> None:
     assert both.accusations(0.99) == first.accusations(0.99) + second.accusations(0.99)
 
 
-@given(st.integers(0, 10**6), st.integers(0, MINUTE - 2), st.floats(0, 51))
-def test_a_delay_is_counted_from_the_last_reading_before(seed: int, last: int, threshold: float) -> None:
+@given(st.integers(0, 10**6), st.integers(0, MINUTE - 2), st.integers(0, 51))
+def test_a_delay_is_counted_from_the_last_reading_before(seed: int, last: int, threshold: int) -> None:
     scores = series(seed)
     above = [tick for tick, value in enumerate(scores.tolist()) if value > threshold]
     after = [tick for tick in above if tick > last]
