@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from detectors.nature.lie import Kind, Lie
@@ -108,6 +108,19 @@ def test_what_another_told_before(lag: int) -> None:
     assert 399 <= lie.since <= 400
     assert tick < 400 + SOON
     assert f"m04 told {lag} ticks before" in lie.reason(NAMES)
+
+
+def test_a_copy_that_begins_anew_is_told_anew() -> None:
+    x = noise(5)
+    x[400:500, 2], x[550:, 2] = x[390:490, 4], x[520:670, 4]
+    assert [(lie.row, lie.lag, lie.since // 100) for _, lie in accused(told(x))] == [(2, 10, 4), (2, 30, 5)]
+
+
+def test_what_is_too_short_to_be_no_chance_is_not_told() -> None:
+    x = np.rint(noise(5, 600, 40))
+    for tick in range(400, 580, 25):
+        x[tick : tick + 18, :20] = x[tick - 10 : tick + 8, 20:]  # some 60 bits
+    assert not accused(told(x))
 
 
 def test_coarse_values_of_one_host_close_in_time_are_an_alarm() -> None:
@@ -252,6 +265,12 @@ def test_nothing_is_said_of_what_is_constant_paused_or_coarse() -> None:
     assert not told(x)
 
 
+def test_a_miner_with_a_cpu_to_itself_has_no_noise_to_lose() -> None:
+    x = 100 + np.random.default_rng(21).normal(0, 1e-4, (900, 6))
+    x[::150] = 30.0  # paused for a while
+    assert not told(x)
+
+
 def test_a_stall_that_catches_up_a_pause_and_a_restart_are_honest() -> None:
     elapsed = clock(14, 900)
     used = (noise(14, 900) * 1e6).astype(np.int64)
@@ -327,6 +346,7 @@ def test_it_goes_on_from_its_state_bit_for_bit(cut: int, seed: int) -> None:
 
 @settings(max_examples=4, deadline=None)
 @given(order=st.permutations(range(7)), cut=st.integers(1, LENGTH - 1))
+@example(order=[3, 1, 0, 6, 2, 5, 4], cut=250)  # in the midst of every lie
 def test_rows_are_arranged_anew(order: list[int], cut: int) -> None:
     x = with_lies(1)
     nature = Nature(7)
@@ -351,6 +371,17 @@ def test_reset_forgets() -> None:
     copied = x[395:695].copy()
     copied[:, 2] = x[95:395, 4]  # what is forgotten cannot be copied from
     assert not told(copied, nature, 400)
+
+
+def test_what_was_told_twice_is_still_known_when_one_is_forgotten() -> None:
+    x = noise(17, 400)
+    x[200:260, 2] = x[150:210, 1]
+    x[300:360, 3] = x[150:210, 1]
+    nature = Nature(6)
+    assert [(lie.row, lie.source) for _, lie in accused(told(x[:300], nature))] == [(2, 1)]
+    nature.reset(2)
+    after = accused(told(x[300:], nature, 300))
+    assert [(lie.row, lie.source, lie.lag) for _, lie in after] == [(3, 1, 150)]
 
 
 def test_memory_of_a_miner() -> None:
@@ -391,6 +422,25 @@ def test_surprise_counts_what_could_not_be_foreseen() -> None:
     timetable = np.tile(np.repeat(np.array([9, 5], np.uint8), 30), 7)
     assert surprise(timetable, None, 60, 90) < ENOUGH_BITS / 2
     assert surprise(timetable, timetable, 60, 90) < ENOUGH_BITS / 2
+
+
+def test_a_loop_surprises_in_every_turn() -> None:
+    line = np.random.default_rng(19).integers(1, 256, HISTORY).astype(np.uint8)
+    line[-160:] = np.tile(line[-160:-120], 4)
+    assert surprise(line, None, 40, 96) > 96 * 5
+
+
+def test_a_ramp_is_no_more_surprising_than_the_noise_before_it() -> None:
+    rng = np.random.default_rng(20)
+    ramp = np.arange(100, 140, dtype=np.uint8)
+    mine, theirs = (rng.integers(1, 4, HISTORY).astype(np.uint8) for _ in range(2))
+    mine[-40:], theirs[-60:-20] = ramp, ramp
+    assert surprise(mine, theirs, 20, 40) < 40 * np.log2(3)
+
+
+def test_what_stands_still_is_not_followed() -> None:
+    past = Past(50)
+    assert not any(len(past.push(np.arange(1, 51, dtype=np.uint8)).rows) for _ in range(100))
 
 
 def test_bad_ticks_are_refused() -> None:
