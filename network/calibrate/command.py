@@ -76,31 +76,30 @@ def calibrate(  # noqa: PLR0917 - a command has as many options as it has
 ) -> None:
     """Find the threshold of SSA's W for a rate of false alarms, from clean telemetry, recorded or simulated.
 
-    The threshold is the lowest whose rate is with 97.5 % confidence at most the one tolerated. Where telemetry is too
-    short to vouch for that, the curve is extrapolated, and the output says so. docs/detection.md explains it.
+    The threshold is the lowest whose rate is, with 97.5 % confidence, at most the one tolerated. Where telemetry is
+    too short to vouch for that, the curve is extrapolated, and the output says so (docs/detection.md).
 
-    Exit code 1 where there is too little telemetry even for that (with --strict: wherever it would extrapolate).
+    Exit code 1 where telemetry is too short even for that, or ends while W still learns the miners' noise; with
+    --strict wherever it would extrapolate.
     """
     cpus = cpu or [0.05]
     _check(rate, preset, simulate, cpus, seed)
     if traces and simulate is None and (kind or cpu):
         raise InputError("--kind and --cpu", "nothing is simulated", "add --simulate HOURS")
     hours = simulate if simulate is not None else 0.0 if traces else HOURS
-    folder = _made(out)
     try:
-        from network.calibrate import charter_edit, clean, report, running  # noqa: PLC0415 - numpy, scipy
+        from network.calibrate import charter_edit, clean, plot, report, running  # noqa: PLC0415 - what others lack
     except ModuleNotFoundError as error:
         raise MachineError(
             f"{error.name} is not installed", "install MinT with the extra `research`"
         ) from None
+    kinds = _kinds(kind or [ALL], clean.KINDS)
     if write is not None:
         charter_edit.checked(write, preset)
-    kinds = _kinds(kind or [ALL], clean.KINDS)
+    folder = _made(out)
     plan = running.Plan(tuple(traces or ()), hours, kinds, tuple(cpus), preset, seed)
     found = report.Calibration.of(preset, rate, seed, running.curves(plan))
     if folder is not None:
-        from network.calibrate import plot  # noqa: PLC0415 - matplotlib
-
         write_atomic(folder / "calibration.csv", report.csv(found).encode())
         write_atomic(folder / "calibration.png", plot.png(found))
     settled = found.choice is not None and not (strict and found.choice.extrapolated)

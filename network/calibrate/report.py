@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from network.calibrate import charter_edit
@@ -28,15 +28,22 @@ class Calibration:
 
     @classmethod
     def of(cls, preset: str, rate: float, seed: int, curves: Sequence[Curve]) -> Calibration:
-        """Choose the threshold for `rate` on all curves together."""
+        """Choose the threshold for `rate` on all curves together; none where all of them end before W is settled."""
         whole = pooled(curves) if len(curves) > 1 else curves[0]
-        return cls(preset, rate, seed, tuple(curves), whole, choose(whole, rate))
+        found = cls(preset, rate, seed, tuple(curves), whole, choose(whole, rate))
+        return replace(found, choice=None) if len(found.short) == len(curves) else found
 
     @property
     def rows(self) -> tuple[Curve, ...]:
         """The curves and, where there are several, the pooled one."""
         return (*self.curves, self.all) if len(self.curves) > 1 else self.curves
 
+    @property
+    def short(self) -> list[Curve]:
+        """The telemetry that ends before W has learned its noise."""
+        return [curve for curve in self.curves if self.preset != "paper" and curve.life < LEARNS]
+
+    @property
     def above(self) -> list[Curve]:
         """The kinds that alarm more often than `rate` at the chosen threshold, with confidence."""
         if self.choice is None or len(self.curves) == 1:
@@ -82,6 +89,11 @@ def _verdict(found: Calibration) -> list[str]:
         return [
             f"no threshold: W goes beyond {THRESHOLDS[-1]:,.0f}, {whole.alarms[-1]:.0f} times: is this telemetry clean?"
         ]
+    if len(found.short) == len(found.curves):
+        return [
+            f"no threshold: all of this ends while W still learns the miners' noise, for {LEARNS:.2g} hours, and",
+            "alarms the less for it. Record for longer, or simulate more (--simulate HOURS).",
+        ]
     if choice is None:
         return [f"no threshold: there are {whole.hours:,.1f} miner-hours, and {needed}."]
     lines = []
@@ -91,14 +103,13 @@ def _verdict(found: Calibration) -> list[str]:
             f"  {needed[0].upper()}{needed[1:]}; here are {whole.hours:,.1f}.",
         ]
     lines += [
-        f"{curve.name} lasts {curve.life:.2g} hours, and W learns a miner's noise for {LEARNS:.2g}: later on its rate "
-        "may be another."
-        for curve in found.curves
-        if found.preset != "paper" and curve.life < LEARNS
+        f"{curve.name} ends after {curve.life:.2g} hours, and W learns a miner's noise for {LEARNS:.2g}: later on its "
+        "rate may be another."
+        for curve in found.short
     ]
     lines += [
         f"{curve.name} alarms more often than that at {choice.threshold:.2f}: {_seen(curve, choice.threshold)}."
-        for curve in found.above()
+        for curve in found.above
     ]
     return [
         *lines,

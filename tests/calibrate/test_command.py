@@ -12,6 +12,7 @@ import pytest
 
 from mint.charter import toml
 from network import commands
+from network.calibrate import report
 from network.calibrate.charter_edit import NETWORK
 from network.calibrate.clean import simulated
 from network.founding import Plan, found, new_operator
@@ -34,6 +35,12 @@ def mint(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
         return code, said.out, said.err
 
     return run
+
+
+@pytest.fixture(autouse=True)
+def soon_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """W takes hours to learn a miner's noise, and these traces a quarter of one."""
+    monkeypatch.setattr(report, "LEARNS", 0.2)
 
 
 @pytest.fixture(scope="module")
@@ -175,8 +182,10 @@ def test_an_entitlement_that_changes_is_not_clean(mint: Mint, tmp_path: Path) ->
         (["--write", "no such.toml"], "no such.toml"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(mint: Mint, arguments: list[str], names: str) -> None:
-    code, out, said = mint(*arguments)
+def test_what_is_wrong_is_said_in_one_line(
+    mint: Mint, tmp_path: Path, arguments: list[str], names: str
+) -> None:
+    code, out, said = mint(*arguments, "--out", str(tmp_path / "out"))
     assert (code, out, said.count("\n")) == (2, "", 1), said
     assert names in said
 

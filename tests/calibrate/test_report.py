@@ -24,7 +24,7 @@ def test_a_kind_above_the_rate_is_named_and_the_threshold_is_for_all_together() 
     found = Calibration.of("calibrated", 0.001, 1, [LOUD, QUIET])
     assert found.choice is not None
     assert found.all.high[found.all.at(found.choice.threshold)] <= 0.001
-    assert [curve.name for curve in found.above()] == ["loud"]
+    assert [curve.name for curve in found.above] == ["loud"]
     said = report.text(found)
     assert "loud alarms more often than that" in said
     assert "quiet alarms more often" not in said
@@ -33,11 +33,15 @@ def test_a_kind_above_the_rate_is_named_and_the_threshold_is_for_all_together() 
     assert kinds[1]["seen_at_chosen"]["high"] < 0.001 < kinds[0]["seen_at_chosen"]["low"]
 
 
-def test_a_short_life_is_named_where_w_learns() -> None:
+def test_a_short_life_is_named_where_w_learns_and_gives_no_threshold_alone() -> None:
     short = kind("short", 1e3, 40_000, life=0.5)
-    assert "short lasts 0.5 hours" in report.text(Calibration.of("calibrated", 0.001, 1, [short, QUIET]))
-    assert "lasts" not in report.text(Calibration.of("paper", 0.001, 1, [short, QUIET]))
-    assert "lasts" not in report.text(Calibration.of("calibrated", 0.001, 1, [QUIET]))
+    assert "short ends after 0.5 hours" in report.text(Calibration.of("calibrated", 0.001, 1, [short, QUIET]))
+    assert "ends after" not in report.text(Calibration.of("paper", 0.001, 1, [short, QUIET]))
+    assert "ends after" not in report.text(Calibration.of("calibrated", 0.001, 1, [QUIET]))
+    alone = Calibration.of("calibrated", 0.001, 1, [short])
+    assert alone.choice is None
+    assert "Record for longer" in report.text(alone)
+    assert Calibration.of("paper", 0.001, 1, [short]).choice is not None
 
 
 def test_w_without_bound_is_no_clean_telemetry() -> None:
