@@ -18,11 +18,13 @@ compared with the standard deviation s_m = sqrt(V_m):
 W above h is an alarm; k_m is half the gain that takes m ticks to stand out by H s_m.
 
 - **One tick proves nothing**: it may be a lump that is collected in the next, a late reading, a heavy tail. So of an
-  excess counts what the tick before had too, and `ALONE` standard deviations more.
-- **Out of sample, robust**: V_m is learned from blocks of m ticks that are over, each limited to `FAR_OFF` standard
-  deviations. So neither an outlier nor the cheat itself makes the noise.
-- **What is not known yet counts as noise**: s_m is taken larger by its own standard error, 1 / sqrt(2 blocks);
-  before anything is known noise is taken as 10 %, and never as less than 0.25 %.
+  excess counts what the tick before had too, and `ALONE` standard deviations more; and less where tails are heavy.
+- **Out of sample, robust**: V_m is learned from blocks of m ticks that are over, against the mean from before them, and
+  only from those below it, each limited to `FAR_OFF` standard deviations. So neither outliers nor a cheat, which adds,
+  make the noise.
+- **What is not known yet counts as noise**: before anything is known, that of a tick is taken as 10 %, and never as
+  less than 0.25 %; V_m begins at three times V_{m/2}; and s_m is taken larger by its own standard error,
+  1 / sqrt(2 blocks).
 - **Tolerance**: a meter may read 0.2 % high.
 - **Missing ticks** are skipped; a miner that was away for long goes on with the noise that it had.
 """
@@ -47,15 +49,19 @@ H = 6.0
 TOLERANCE = 0.2
 # Noise of a tick before anything is known of it, and the least, percent.
 PRIOR, LEAST = 10.0, 0.25
-# Weight of the prior, in blocks.
-PRIOR_BLOCKS = 3.0
+# Weight of the prior, in blocks, and what V_m is taken to be above V_{m/2}: twice it for independent noise, up to four
+# times for noise that is correlated over so long.
+PRIOR_BLOCKS, GROWTH = 3.0, 3.0
 # Blocks that the estimates remember: long enough to be steady, short enough to follow a host's day.
 MEMORY = np.maximum(32, 512 // SCALES)
 # A block further off than this many standard deviations counts as being at it.
 FAR_OFF = 3.0
 # Limits of one tick's excess: standard deviations above what the tick before had; standard deviations whatever it
-# had; and what it may add to W_m, in s_m.
-ALONE, MOST, ONE = 2.0, 10.0, 5.0
+# had, in light tails and in heavy ones; and what it may add to W_m, in s_m.
+ALONE, LIGHT, HEAVY, ONE = 2.0, 10.0, 4.0, 5.0
+# Tails are heavy where more than one tick in 125 is beyond so many standard deviations: Student's t with three degrees
+# of freedom has two, and a cheat is found before it makes as many.
+TAIL, OFTEN = 4.0, 1 / 125
 
 
 class Direction:
@@ -64,7 +70,7 @@ class Direction:
     After a `push`, (n,) each: `S`, the tick's excess in standard deviations, and `W`; both nan where absent.
     """
 
-    _STATE = ("level", "before", "sums", "variance", "blocks", "block", "base", "mean")
+    _STATE = ("level", "before", "sums", "variance", "blocks", "block", "base", "mean", "tails")
 
     def __init__(self, miners: int) -> None:
         n, scales = miners, len(SCALES)
@@ -78,6 +84,7 @@ class Direction:
         self.block = np.empty((scales, n), np.float32)  # the block that is not over; nan: began in the middle
         self.base = np.zeros((scales, n), np.float32)  # the mean when that block began
         self.mean = np.zeros(n, np.float32)
+        self.tails = np.zeros(n, np.float32)  # share of ticks far out
         self.before = np.zeros(n, np.float32)  # the last excess, as it came
         self.reset(*range(n))
 
@@ -91,7 +98,9 @@ class Direction:
         here = present & np.isfinite(percent)
         excess = np.where(here, percent - 100.0 - TOLERANCE, 0.0).astype(np.float32)
         deviation = np.sqrt(self.variance[0])
-        most = np.float32(MOST) * deviation
+        out = np.abs(excess - self.mean) > TAIL * deviation
+        self.tails += np.where(here, (out - self.tails) / MEMORY[0], 0).astype(np.float32)
+        most = np.where(self.tails > OFTEN, np.float32(HEAVY), np.float32(LIGHT)) * deviation
         top = np.minimum(np.maximum(self.before, 0) + np.float32(ALONE) * deviation, most)
         limited = np.maximum(np.minimum(excess, top), self.mean - most)
         self.before = np.where(here, excess, self.before)
@@ -100,12 +109,23 @@ class Direction:
         self._learn(here, limited)
 
     def _sum(self, here: Bools, limited: Small) -> None:
-        # Bounded noise strays, in all, further than its sums over any one length: at least as two ticks of it do.
-        scale = np.sqrt(np.maximum(self.variance, 2 * self.variance[0])) * (1 + 1 / np.sqrt(2 * self.blocks))
+        scale = self._scale()
         drift = scale * (H / 2 / SCALES[:, None]).astype(np.float32)
         moved = np.maximum(self.sums + np.minimum(limited, np.float32(ONE) * scale) - drift, 0)
         self.sums = np.where(here, moved, self.sums)
         self.W = np.where(here, (self.sums / scale).max(axis=0) * 2, np.nan).astype(np.float64)
+
+    def _scale(self) -> Small:
+        """s_m as it is used, (scales, n)."""
+        variance = self.variance.copy()
+        for scale in range(1, len(SCALES)):
+            # As long as the prior weighs, what is known of half the length takes its place.
+            prior = np.where(self.blocks[scale] < MEMORY[scale], PRIOR_BLOCKS / self.blocks[scale], 0)
+            known = PRIOR**2 * SCALES[scale] - GROWTH * variance[scale - 1]
+            variance[scale] -= (prior * known).astype(np.float32)
+        # Bounded noise strays, in all, further than its sums over any one length: as four ticks of it would.
+        variance = np.maximum(variance, 4 * variance[0])
+        return np.asarray(np.sqrt(variance) * (1 + 1 / np.sqrt(2 * self.blocks)))
 
     def _learn(self, here: Bools, limited: Small) -> None:
         """Close the blocks that end with this tick, and take their squares into the variances."""
@@ -119,7 +139,7 @@ class Direction:
                 break
             # Against the mean from before: that of the block itself would take its noise off with it.
             off = self.block[scale] - length * np.minimum(self.base[scale], 0)
-            known = np.isfinite(off)
+            known = off <= 0  # nan: the block began in the middle
             square = np.minimum(off * off, FAR_OFF**2 * self.variance[scale])
             count = np.minimum(self.blocks[scale] + 1, MEMORY[scale])
             learned = self.variance[scale] + (square - self.variance[scale]) / count
@@ -137,6 +157,7 @@ class Direction:
             (self.before, 0),
             (self.mean, 0),
             (self.base, 0),
+            (self.tails, 0),
             (self.block, np.nan),
         ):
             state[..., chosen] = value

@@ -80,4 +80,4 @@ class SsaParameters:
 
 PAPER = SsaParameters()
 # h of detectors/ssa/direction.py, whose W takes the place of equation 8's; `mint calibrate` finds it for a rate.
-CALIBRATED = SsaParameters(threshold=6.5)
+CALIBRATED = SsaParameters(threshold=6.0)

@@ -60,7 +60,7 @@ def test_the_curve_is_what_the_detector_would_have_alarmed() -> None:
     for row in percent:
         direction.push(row, np.isfinite(row))
         W.append(direction.W)
-    for h in (1.5, 2.0, 3.0):
+    for h in (0.5, 0.8, 1.2):
         expected = one_by_one(np.array(W), np.isfinite(percent), float(THRESHOLDS[curve.at(h)]), REARM).sum()
         assert expected > 0
         assert curve.alarms[curve.at(h)] == expected
