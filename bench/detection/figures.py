@@ -91,7 +91,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Calm:
-    """What honest miners met: accusations (minutes of them) and miner-hours."""
+    """What honest miners met: accusations, and in how many miner-hours."""
 
     noise: str
     scenario: str
@@ -175,7 +175,7 @@ def told(cells: Sequence[Cell], honest: Sequence[Calm]) -> str:
                 mark = "reached" if one.reached else "NOT REACHED"
                 times = f"{_shown(one.median)} / {_shown(one.most)}"
                 lines.append(f"  {one.noise:24} {one.begins:22} {times:14} {mark} ({one.cases} cases)")
-    lines.append("honest: minutes with an accusation in miner-hours, 95 % interval in 1,000 h")
+    lines.append("honest: accusations in miner-hours, 95 % interval in 1,000 h")
     for each in honest:
         low, high = (1000 * bound / each.hours for bound in tuning.interval(each.accusations))
         interval = f"{low:.1f} to {high:.0f}"

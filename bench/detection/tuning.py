@@ -1,9 +1,9 @@
 """One tolerated rate of false accusations for all, and what a detector is worth at it.
 
 Every detector gives a score a tick, for each of its variants; it accuses where the score is above a threshold, and an
-accusation stands for a minute: what is counted on honest traces are minutes with an accusation. So the count
-falls as the threshold rises, and the threshold for a rate is one of the scores. It is chosen on the tuning half of the
-traces, and of the variants the one with the best F1 there; everything that is reported is of the other half.
+accusation stands until a whole minute brings none. The threshold for a rate is one of the scores: the lowest at which,
+and above which, there are no more accusations than that. It is chosen on the tuning half of the traces, and of the
+variants the one with the best F1 there; everything that is reported is of the other half.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scipy.stats import chi2
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-# Ticks for which an accusation stands.
+# Ticks without an accusation after which the next one is another.
 MINUTE = 60
 TICKS_AN_HOUR = 3600
 # The same for every detector: one in a hundred miner-hours.
@@ -29,9 +29,10 @@ NEVER = np.inf
 
 @dataclass(frozen=True)
 class Honest:
-    """Scores of some honest traces by one variant, reduced: the highest of every minute.
+    """Scores of some honest traces by one variant, reduced.
 
-    `peaks` ascending; `ticks` is how many ticks they are of.
+    `peaks`: the highest of every minute, trace after trace, with -inf between one and the next; `ticks`: how many
+    they are of.
     """
 
     peaks: Floats
@@ -43,27 +44,39 @@ class Honest:
         return self.ticks / TICKS_AN_HOUR
 
     def accusations(self, threshold: float) -> int:
-        """Minutes with a score above the threshold."""
-        return int(len(self.peaks) - np.searchsorted(self.peaks, threshold, side="right"))
+        """Runs of minutes with a score above the threshold."""
+        above = self.peaks > threshold
+        return int((above & ~np.concatenate([[False], above[:-1]])).sum())
 
     def threshold(self, rate_an_hour: float) -> float:
-        """The lowest threshold with no more accusations than `rate_an_hour` tolerates in so many hours."""
+        """The lowest threshold at and above which `rate_an_hour` is kept, as far as so many hours can tell."""
         tolerated = int(self.hours * rate_an_hour)
-        return float(self.peaks[-1 - tolerated]) if tolerated < len(self.peaks) else -np.inf
+        accused = np.zeros(len(self.peaks) + 2, bool)
+        runs = 0
+        order = np.argsort(-self.peaks, kind="stable")
+        sinking = self.peaks[order]
+        last_of_level = np.append(sinking[1:] < sinking[:-1], True)
+        # Minute by minute from the highest on: a run begins, grows, or two become one.
+        for at, complete in zip(order.tolist(), last_of_level.tolist(), strict=True):
+            runs += 1 - int(accused[at]) - int(accused[at + 2])
+            accused[at + 1] = True
+            if complete and runs > tolerated:
+                return float(self.peaks[at])
+        return -np.inf
 
 
 def honest(scores: Sequence[Floats]) -> Honest:
     """Of honest traces' scores, each (T, n)."""
-    peaks = [
-        block.max(axis=0) for each in scores for block in np.split(each, range(MINUTE, len(each), MINUTE))
-    ]
-    flat = np.sort(np.concatenate(peaks)) if peaks else np.zeros(0)
-    return Honest(flat, sum(each.size for each in scores))
+    peaks = []
+    for each in scores:
+        minutes = np.maximum.reduceat(each, range(0, len(each), MINUTE), axis=0)
+        peaks.append(np.vstack([minutes, np.full(each.shape[1], -np.inf)]).T.ravel())
+    return Honest(np.concatenate(peaks) if peaks else np.zeros(0), sum(each.size for each in scores))
 
 
 def together(parts: Sequence[Honest]) -> Honest:
     """All of these."""
-    peaks = np.sort(np.concatenate([part.peaks for part in parts])) if parts else np.zeros(0)
+    peaks = np.concatenate([part.peaks for part in parts]) if parts else np.zeros(0)
     return Honest(peaks, sum(part.ticks for part in parts))
 
 

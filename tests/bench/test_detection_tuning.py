@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -22,27 +23,25 @@ def series(seed: int) -> np.ndarray:
 
 @given(st.integers(0, 10**6), st.integers(0, 4))
 def test_the_threshold_is_the_lowest_that_keeps_the_rate(seed: int, tolerated: int) -> None:
-    values = series(seed)
-    one = honest([values[:, None]])
-    rate = (tolerated + 0.5) / one.hours
-    threshold = one.threshold(rate)
-    assert one.accusations(threshold) <= tolerated
-    lower = [value for value in values.tolist() if value < threshold]
-    if lower:
-        assert one.accusations(max(lower)) > tolerated
+    values = np.repeat(series(seed), 20)  # as many minutes as there were thirds of one
+    one = honest([values[:, None], values[::-1, None]])
+    threshold = one.threshold((tolerated + 0.5) / one.hours)
+    higher = [value for value in range(51) if value >= threshold]
+    assert all(one.accusations(value) <= tolerated for value in higher)
+    if threshold > values.min():
+        assert one.accusations(threshold - 1) > tolerated
 
 
 @given(st.integers(0, 10**6), st.integers(0, 51))
-def test_minutes_with_an_accusation_are_counted(seed: int, threshold: int) -> None:
+def test_an_accusation_stands_until_a_minute_brings_none(seed: int, threshold: int) -> None:
     values = series(seed).tolist()
-    minutes = [values[first : first + MINUTE] for first in range(0, len(values), MINUTE)]
-    assert honest([np.array(values)[:, None]]).accusations(threshold) == sum(
-        max(minute) > threshold for minute in minutes
-    )
+    minutes = [max(values[first : first + MINUTE]) > threshold for first in range(0, len(values), MINUTE)]
+    begins = sum(now and not before for before, now in itertools.pairwise([False, *minutes]))
+    assert honest([np.array(values)[:, None]]).accusations(threshold) == begins
 
 
 def test_traces_of_honest_miners_add_up() -> None:
-    first, second = (honest([np.random.default_rng(seed).random((100, 3))]) for seed in (1, 2))
+    first, second = (honest([np.random.default_rng(seed).random((100, 3)) ** 0.1]) for seed in (1, 2))
     both = together([first, second])
     assert both.hours == first.hours + second.hours
     assert both.accusations(0.99) == first.accusations(0.99) + second.accusations(0.99)
