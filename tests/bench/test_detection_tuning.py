@@ -21,7 +21,7 @@ def series(seed: int) -> np.ndarray:
     return random.geometric(0.2, random.integers(MINUTE, 5 * MINUTE)).clip(0, 50).astype(float)
 
 
-@given(st.integers(0, 10**6), st.integers(0, 4))
+@given(st.integers(0, 10**6), st.integers(0, 12))
 def test_the_threshold_is_the_lowest_that_keeps_the_rate(seed: int, tolerated: int) -> None:
     values = np.repeat(series(seed), 20)  # as many minutes as there were thirds of one
     one = honest([values[:, None], values[::-1, None]])
