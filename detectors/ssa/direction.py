@@ -22,6 +22,8 @@ W above h is an alarm; k_m is half the gain that takes m ticks to stand out by H
 - **Out of sample, robust**: V_m is learned from blocks of m ticks that are over, against the mean from before them, and
   only from those below it, each limited to `FAR_OFF` standard deviations. So neither outliers nor a cheat, which adds,
   make the noise.
+- **Noise that grows** (a neighbour wants the processor) shows below the mean as well as above it: all s_m grow with
+  that of the last ticks below.
 - **What is not known yet counts as noise**: before anything is known, that of a tick is taken as 10 %, and never as
   less than 0.25 %; V_m begins at three times V_{m/2}; and s_m is taken larger by its own standard error,
   1 / sqrt(2 blocks).
@@ -62,6 +64,8 @@ ALONE, LIGHT, HEAVY, ONE = 2.0, 10.0, 4.0, 5.0
 # Tails are heavy where more than one tick in 125 is beyond so many standard deviations: Student's t with three degrees
 # of freedom has two, and a cheat is found before it makes as many.
 TAIL, OFTEN = 4.0, 1 / 125
+# Noise is louder than it was when the last eight ticks below the mean had twice the variance.
+LATELY, LOUDER = 8, 2.0
 
 
 class Direction:
@@ -70,7 +74,7 @@ class Direction:
     After a `push`, (n,) each: `S`, the tick's excess in standard deviations, and `W`; both nan where absent.
     """
 
-    _STATE = ("level", "before", "sums", "variance", "blocks", "block", "base", "mean", "tails")
+    _STATE = ("level", "before", "sums", "variance", "blocks", "block", "base", "mean", "tails", "lately")
 
     def __init__(self, miners: int) -> None:
         n, scales = miners, len(SCALES)
@@ -85,6 +89,7 @@ class Direction:
         self.base = np.zeros((scales, n), np.float32)  # the mean when that block began
         self.mean = np.zeros(n, np.float32)
         self.tails = np.zeros(n, np.float32)  # share of ticks far out
+        self.lately = np.zeros(n, np.float32)  # variance of the last ticks below the mean
         self.before = np.zeros(n, np.float32)  # the last excess, as it came
         self.reset(*range(n))
 
@@ -104,6 +109,10 @@ class Direction:
         top = np.minimum(np.maximum(self.before, 0) + np.float32(ALONE) * deviation, most)
         limited = np.maximum(np.minimum(excess, top), self.mean - most)
         self.before = np.where(here, excess, self.before)
+        below = np.minimum(excess - np.minimum(self.mean, 0), 0)
+        square = np.minimum(below * below, np.float32(LIGHT**2) * self.variance[0])
+        lately = self.lately + (square - self.lately) / LATELY
+        self.lately = np.where(here & (below < 0), lately, self.lately).astype(np.float32)
         self._sum(here, limited)
         self.S = np.where(here, excess / deviation, np.nan)
         self._learn(here, limited)
@@ -125,7 +134,8 @@ class Direction:
             variance[scale] -= (prior * known).astype(np.float32)
         # Bounded noise strays, in all, further than its sums over any one length: as four ticks of it would.
         variance = np.maximum(variance, 4 * variance[0])
-        return np.asarray(np.sqrt(variance) * (1 + 1 / np.sqrt(2 * self.blocks)))
+        louder = np.maximum(1, self.lately / (LOUDER * self.variance[0]))
+        return np.asarray(np.sqrt(variance * louder) * (1 + 1 / np.sqrt(2 * self.blocks)))
 
     def _learn(self, here: Bools, limited: Small) -> None:
         """Close the blocks that end with this tick, and take their squares into the variances."""
@@ -158,6 +168,7 @@ class Direction:
             (self.mean, 0),
             (self.base, 0),
             (self.tails, 0),
+            (self.lately, 0),
             (self.block, np.nan),
         ):
             state[..., chosen] = value

@@ -120,6 +120,13 @@ def test_lumps_that_are_collected_are_no_alarm() -> None:
     assert run(series)[1].max() < H
 
 
+def test_noise_that_grows_on_both_sides_is_no_gain() -> None:
+    series = independent(np.random.default_rng(8), 900)
+    series[600:] += np.random.default_rng(9).normal(-5, 25, (300, MINERS))
+    _, W = run(series)
+    assert (W[600:].max(axis=0) > H).mean() <= 0.05
+
+
 def test_before_anything_is_known_a_doubling_shows_and_noise_does_not() -> None:
     _, W = run(np.full((5, 1), 200.0))
     assert (W[:, 0] > H).argmax() <= 2
