@@ -74,7 +74,7 @@ class Past:
         self.ring: Bytes = np.zeros((HISTORY, miners), np.uint8)
         self.at = HISTORY - 1  # place of the newest tick
         self._grams: Words = np.zeros(miners, np.uint64)
-        # Row x HISTORY + place of the tick that the gram ended at, or -1.
+        # Row x HISTORY + place of the tick that the gram ended at, or -1; 32 bits do for five million rows.
         self._table = np.full(max(miners * PLACES, LEAST_PLACES), -1, np.int32)
 
     def back(self, ticks: int | Ints) -> Bytes:
@@ -93,9 +93,8 @@ class Past:
         found = self._table[places]
         earlier = np.flatnonzero(found >= 0)
         self._enter(rows, places)
-        twins = np.flatnonzero(
-            self._grams[rows[1:]] == self._grams[rows[:-1]]
-        )  # equal ones are neighbours here
+        grams = self._grams[rows]  # equal ones are next to each other
+        twins = np.flatnonzero(grams[1:] == grams[:-1])
         candidates: Ints = np.concatenate((rows[earlier], rows[twins]))
         sources: Ints = np.concatenate((found[earlier] // HISTORY, rows[twins + 1]))
         lags: Ints = np.concatenate(
