@@ -205,9 +205,10 @@ class DetectorCore:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue from `state()`, taken under the same charter."""
+        """Continue from `state()`; under another charter than it was taken under, the judgement begins anew."""
         self.last_vote = state["last_vote"]
-        self._judge.restore(state["judge"])
+        if state["charter"] == self._sealed.hash.hex():
+            self._judge.restore(state["judge"])
         self._offences.restore(state["offences"])
         self.shelf.restore(state["shelf"])
 

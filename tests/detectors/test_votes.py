@@ -180,6 +180,17 @@ def test_a_detector_that_restarts_at_any_frame_casts_the_same_votes_and_none_twi
         assert votes(replay(world, restarted)) == whole, at
 
 
+def test_a_memory_of_a_charter_that_is_gone_keeps_the_last_vote_and_judges_anew() -> None:
+    world, judge = doubling(enforce=False), Judge(NET, "det2")
+    for closed in world.log:
+        judge.step(closed)
+    state = json.loads(json.dumps(judge.core.state()))
+    other = Judge(Net(miners=3, devices=1), "det2")
+    other.core.restore(state)
+    assert other.core.last_vote == judge.core.last_vote > 0
+    assert other.core.state()["judge"] == Judge(Net(miners=3, devices=1), "det2").core.state()["judge"]
+
+
 def test_from_an_older_memory_frames_are_judged_again_but_not_voted_on_again() -> None:
     """State is stored with each vote: a crash between two votes replays what came after the last."""
     world = doubling(enforce=False)
