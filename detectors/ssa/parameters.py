@@ -14,8 +14,7 @@ class SsaParameters:
 
     N: samples of the base series. L: window length. p, q: the test matrix holds the lagged vectors p + 1 to
     q. l: eigentriples that make the signal, the l largest. t_alpha: the (1 - alpha) quantile of the standard
-    normal distribution. `threshold`: alarms when W is above it; None: h of equation 9. `mu_floor`: mu is
-    taken as no smaller than this, in squared units of the series (see statistics.py); the paper has none.
+    normal distribution. `threshold`: alarms when W is above it; None: h of equation 9.
     """
 
     N: int = 24
@@ -25,7 +24,6 @@ class SsaParameters:
     l: int = 4  # noqa: E741 - the paper's symbol
     t_alpha: float = 1.2815
     threshold: float | None = None
-    mu_floor: float = 0.0
 
     def __post_init__(self) -> None:
         checks = (
@@ -37,7 +35,6 @@ class SsaParameters:
             # Equation 9 takes a square root of 3LQ - Q^2 + 1.
             (3 * self.L * self.Q + 1 > self.Q**2, "q", self.q, "Q = q - p of at most 3L"),
             (math.isfinite(self.t_alpha) and self.t_alpha >= 0, "t_alpha", self.t_alpha, "a number >= 0"),
-            (math.isfinite(self.mu_floor) and self.mu_floor >= 0, "mu_floor", self.mu_floor, "a number >= 0"),
             (
                 self.threshold is None or (math.isfinite(self.threshold) and self.threshold > 0),
                 "threshold",

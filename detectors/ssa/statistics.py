@@ -10,8 +10,8 @@ accepted, and S_n and W_n are computed with its mu; n itself is accepted if that
 window was accepted, m = n.
 
 **Zero variance.** A residual below the rounding of the arithmetic is none at all: D below it is 0, and mu is
-never below it, nor below `mu_floor`; and 0/0, where the whole window is zero, is S = 0. So a constant series
-scores D = S = 0, and with mu_floor = 0 the least change of it still scores enormously, as the paper has it.
+never below it; and 0/0, where the whole window is zero, is S = 0. So a constant series scores D = S = 0, and the
+least change of it still scores enormously, as the paper has it (direction.py has a floor, for what decides).
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ def distances(windows: Floats, parameters: SsaParameters) -> tuple[Floats, Float
     return np.where(nothing, 0.0, D), own
 
 
-def floored(mu: Floats, windows: Floats, parameters: SsaParameters) -> Floats:
-    """mu, no smaller than telemetry and arithmetic can make it."""
-    return np.maximum(mu, np.maximum(_rounding(windows), parameters.mu_floor))
+def floored(mu: Floats, windows: Floats) -> Floats:
+    """mu, no smaller than arithmetic can make it."""
+    return np.maximum(mu, _rounding(windows))
 
 
 def _rounding(windows: Floats) -> Floats:
@@ -94,10 +94,10 @@ class Cusum:
         """Take the next window of the miners `rows`, (rows, span); returns their D."""
         D, own = distances(windows, parameters)
         residual = D / (parameters.L * parameters.Q)
-        S = _ratio(residual, floored(own, windows, parameters))
+        S = _ratio(residual, floored(own, windows))
         W = self._next(rows, S, parameters)
         doubted = (parameters.h < W) & self.settled[rows]
-        S = np.where(doubted, _ratio(residual, floored(self.mu[rows], windows, parameters)), S)
+        S = np.where(doubted, _ratio(residual, floored(self.mu[rows], windows)), S)
         W = self._next(rows, S, parameters)
         accepted = parameters.h >= W
         self.mu[rows] = np.where(accepted, own, self.mu[rows])

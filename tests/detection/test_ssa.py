@@ -119,11 +119,10 @@ def test_constant_series_have_no_distance() -> None:
         assert (one.W == 0).all()
 
 
-def test_floor_keeps_a_change_of_a_constant_series_in_proportion() -> None:
+def test_the_least_change_of_a_constant_series_scores_enormously_and_finitely() -> None:
     x = np.full((SPAN + 1, 1), 100.0)
     x[-1] = 100.1
     assert push_all(x, PAPER)[-1].S[0] > 1e8
-    assert push_all(x, SsaParameters(mu_floor=1.0))[-1].S[0] < 1e-3
     x[:] = 0
     x[-1] = 1
     assert math.isfinite(push_all(x, PAPER)[-1].S[0])
@@ -227,7 +226,6 @@ def test_joining_and_leaving_leaves_the_others_alone() -> None:
         ({"q": 12}, "q"),
         ({"q": 49}, "q"),
         ({"t_alpha": math.nan}, "t_alpha"),
-        ({"mu_floor": -1.0}, "mu_floor"),
         ({"threshold": 0.0}, "threshold"),
     ],
 )
