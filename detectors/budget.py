@@ -35,8 +35,8 @@ Readings that bunch, for a late one is followed by the next too soon, count once
 is collected.
 
 To escape the law, a cheat has to give back as the kernel's debts are given back; the level counts every
-nanosecond since the worst beginning, so all that it ever keeps is at most `hard`, what steal may excuse, half a
-burst (a dip), and the width of the brackets (docs/theft-bound.md).
+nanosecond since the worst beginning, so all that it ever keeps is bounded: `hard`, what steal may excuse, what it did
+not use in a dip, and a period at full tilt until the next reading (docs/theft-bound.md has the proof).
 
 Amounts are whole ns of CPU time. Where ppm divide, entitlement is rounded up, so that the level is never
 more than what `BudgetRule.proves` finds between the same two readings.
@@ -137,9 +137,8 @@ class Ledger:
         # The same four of the last reading before the present epoch, as if the counter had been zero then.
         self.born = np.zeros((4, n), np.int64)
         self.born_at = np.full(n, -1)
-        self.restarts = np.full(
-            (RESTARTS + 1, n), -RESTART_WITHIN - 1
-        )  # numbers of the last ones, newest first
+        # Numbers of the last restarts, newest first.
+        self.restarts = np.full((RESTARTS + 1, n), -RESTART_WITHIN - 1)
 
     def _rule(self, rules: Sequence[BudgetRule]) -> None:
         self.rules = tuple(rules)

@@ -126,7 +126,7 @@ class Judge:
         old_detection = self.detection
         self._set(terms, detection, period_ns, f_miners)
         rules = self._rules()
-        kept = [one for one, rule in zip(self.terms, rules, strict=True) if old_rules.get(one) == rule]
+        kept = {one for one, rule in zip(self.terms, rules, strict=True) if old_rules.get(one) == rule}
         origin = [old_rows[one.name] if one in kept else -1 for one in self.terms]
         self.ledger.arrange(origin, rules)
         self.direction.arrange(origin)

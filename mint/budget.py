@@ -13,8 +13,8 @@ excuses an excess up to `overrun_ns`, and no further: steal is the accused devic
 
 **The burst** is what honest containers exceed entitlement by: when in its period the quota is spent moves the
 counter by one period's quota (100 ms of entitlement at the kernel's default period), and CFS notices the end
-of a quota up to two clock ticks late. Over ten quiet minutes the most was 8.5 ms of CPU time at 0.05 CPU, 9.6
-at 0.1, 14 at 0.2, 19 at 0.3, each read at nearly one phase of its periods; bursts are 13, 18, 28 and 38 ms.
+of a quota up to two clock ticks late. Over ten quiet minutes the most was 8.5 ms of CPU time at 0.05 CPU, 10.5
+at 0.1, 14 at 0.2, 21 at 0.3, each read at nearly one phase of its periods; bursts are 13, 18, 28 and 38 ms.
 
 Here amounts of CPU time are in ns x 1e6 ("micro-ns", the product of ns and ppm), so that nothing is rounded.
 Times are the device's CLOCK_MONOTONIC; readings of two boots or epochs may not be compared.

@@ -69,7 +69,7 @@ LATELY, LOUDER = 8, 2.0
 
 
 class Direction:
-    """W of n miners, by row; some 170 bytes a miner.
+    """W of n miners, by row; 232 bytes a miner.
 
     After a `push`, (n,) each: `S`, the tick's excess in standard deviations, and `W`; both nan where absent.
     """
