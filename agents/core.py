@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from agents.ring import RESEND_PERIODS, Ring
 from mint.charter.seal import SealedCharter
 from mint.effects import Post
-from mint.envelope import Envelope, Opened, ReplayGuard, Signer, Stream
+from mint.envelope import Envelope, Opened, ReplayGuard, Signer
+from mint.sign_bytes import Stream
 from mint.errors import Reason, Rejected
 from mint.messages.sample import Ack, Sample, State
 from mint.names import Role

@@ -17,7 +17,8 @@ from console import events
 from console.events import Event, EventKind
 from mint.charter.model import Miner
 from mint.charter.seal import SealedCharter
-from mint.envelope import Opened, ReplayGuard, Stream
+from mint.envelope import Opened, ReplayGuard
+from mint.sign_bytes import Stream
 from mint.errors import Reason, Rejected
 from mint.messages.frame import Frame
 from mint.messages.judgement import Alarm, Behaviour, Score, Verdict, Vote

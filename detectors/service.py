@@ -16,7 +16,8 @@ from mint.bus.options import Incoming, Overflow, Subscription
 from mint.charter.model import Device
 from mint.courier import Courier, bus_of
 from mint.effects import Post, Say
-from mint.envelope import Opened, ReplayGuard, Stream, open_envelope
+from mint.envelope import Opened, ReplayGuard, open_envelope
+from mint.sign_bytes import Stream
 from mint.errors import Rejected
 from mint.messages.frame import Frame, FrameReply, FrameRequest
 from mint.messages.judgement import Verdict, Vote

@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from mint.bus.bus import Bus
 from mint.bus.options import SESSION_EXPIRY_S, BusOptions, Incoming, Subscription, Will
-from mint.effects import Post, Say
-from mint.envelope import Opened, open_envelope
-from mint.errors import InputError, Rejected
-from mint.node import CA_CERTIFICATE, TLS_CERTIFICATE, TLS_KEY, Node, wall_ms
+from mint.effects import Effect, Post, Say
+from mint.envelope import Opened
+from mint.node import CA_CERTIFICATE, TLS_CERTIFICATE, TLS_KEY, Node, now
 
 
 def bus_of(
@@ -47,29 +46,18 @@ class Courier:
     def send(self, effects: Iterable[Post | Say]) -> None:
         """Sign what is to be said, and hand everything to the bus; never blocks."""
         for effect in effects:
-            if isinstance(effect, Post):
-                self._bus.post(
-                    effect.topic, effect.data, qos=effect.qos, retain=effect.retain, expiry_s=effect.expiry_s
-                )
-            else:
-                data = self._node.signer.stream(effect.message, effect.topic, wall_ms())
-                self._bus.post(effect.topic, data, qos=effect.qos, expiry_s=effect.expiry_s)
+            data = self._node.signed(effect, now())
+            retain = isinstance(effect, Post) and effect.retain
+            self._bus.post(effect.topic, data, qos=effect.qos, retain=retain, expiry_s=effect.expiry_s)
 
     def opened(self, incoming: Incoming, handle: Callable[[Opened, Incoming], None]) -> None:
         """Open what came and handle it; whatever is rejected is counted by reason, and nothing stops.
 
-        An empty payload clears a retained topic and says nothing. A charter is taken here: every component
-        goes by `node.charter`, and sees that it changed.
+        A charter is taken here: whoever listens goes by `node.charter`, and sees that it changed.
         """
-        if not incoming.payload:
-            return
-        node = self._node
-        try:
-            if incoming.topic == node.topics.charter():
-                node.take_charter(incoming.payload)
-            else:
-                handle(open_envelope(incoming.payload, node.trust, topic=incoming.topic), incoming)
-        except Rejected as rejected:
-            node.rejections.count(rejected, incoming.topic)
-        except InputError as error:  # a charter that cannot be stored: we stay with ours until it can
-            node.log.error("%s", error)
+
+        def handled(opened: Opened) -> Iterable[Effect]:
+            handle(opened, incoming)
+            return ()
+
+        self._node.received(incoming, now(), handled)

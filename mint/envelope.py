@@ -1,8 +1,7 @@
 """The signed envelope around every message: who says it, and that nobody changed a byte.
 
-On the wire: a MessagePack array `[body, signature]`, both binary. The Ed25519 signature covers
-`b"MinT/1" | network id | body`, exactly the bytes sent, and is checked before the payload is decoded. The
-body is one of two kinds:
+On the wire: a MessagePack array `[body, signature]`, both binary. The Ed25519 signature covers exactly the bytes
+sent (mint/sign_bytes.py), and is checked before the payload is decoded. The body is one of two kinds:
 
 - `Stream`: a word in a sequence (state, sample, ack, behaviour, ...). It carries the sender's session (a
   counter the sender keeps on disk), a sequence within it, the time and the topic; receivers reject other
@@ -26,32 +25,11 @@ from msgspec import Meta
 
 from mint import kinds
 from mint.errors import Reason, Rejected
-from mint.keys import SIGNATURE_SIZE, SigningKey, verifies
+from mint.keys import ED25519, SIGNATURE_SIZE, Key, Scheme
 from mint.names import Role
+from mint.sign_bytes import Object, Stream, body_bytes, sign_bytes
 from mint.topics import Topics
-from mint.wire import Name, Nat, Wire, decode, encode
-
-DOMAIN = b"MinT/1"
-
-
-class Stream(Wire, frozen=True, tag="s"):
-    """The body of a stream message; `time_ms` is the sender's Unix time."""
-
-    kind: Name
-    sender: Name
-    session: Nat
-    sequence: Nat
-    time_ms: Nat
-    topic: Annotated[str, Meta(max_length=256)]
-    payload: bytes
-
-
-class Object(Wire, frozen=True, tag="o"):
-    """The body of an object."""
-
-    kind: Name
-    sender: Name
-    payload: bytes
+from mint.wire import Wire, decode, encode
 
 
 class Envelope(Wire, frozen=True):
@@ -71,11 +49,12 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Whom a receiver believes: the network's id and its members (from the charter)."""
+    """Whom a receiver believes: the network's id and its members (from the charter), and how signatures are made."""
 
     network: bytes
     members: Mapping[str, Member]
     topics: Topics
+    scheme: Scheme = ED25519
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +75,9 @@ class Opened:
 class Signer:
     """Signs as one node; with a session, also streams (sequences count up from 1 within it)."""
 
-    def __init__(self, name: str, key: SigningKey, network: bytes, session: int = 0) -> None:
+    def __init__(self, name: str, key: Key, network: bytes, session: int = 0) -> None:
         self.name, self.session = name, session
-        self._key, self._prefix = key, DOMAIN + network
+        self._key, self._network = key, network
         self._sequence = 0
 
     def object(self, message: msgspec.Struct) -> bytes:
@@ -114,8 +93,8 @@ class Signer:
         )
 
     def _sealed(self, body: Stream | Object) -> bytes:
-        data = encode(body)
-        return encode(Envelope(data, self._key.sign(self._prefix + data)))
+        data = body_bytes(body)
+        return encode(Envelope(data, self._key.sign(sign_bytes(self._network, data))))
 
 
 def open_envelope(
@@ -148,7 +127,7 @@ def open_envelope(
     if member.role not in kind.roles:
         raise Rejected(Reason.WRONG_ROLE, f"{body.sender} is {member.role} and may not send {kind.name}")
     _check_topic(body, kind, trust.topics, topic)
-    if not verifies(member.key, envelope.signature, DOMAIN + trust.network + envelope.body):
+    if not trust.scheme(member.key, envelope.signature, sign_bytes(trust.network, envelope.body)):
         raise Rejected(Reason.BAD_SIGNATURE, f"{kind.name} in the name of {body.sender}")
     message = decode(body.payload, kind.type)
     return Opened(body, message, hashlib.sha256(envelope.body).digest(), data)

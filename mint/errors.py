@@ -86,6 +86,7 @@ class Reason(StrEnum):
     NO_QUORUM = "no_quorum"
     NOT_PROVEN = "not_proven"
     IMPOSSIBLE = "impossible"
+    TOO_OFTEN = "too_often"
 
 
 class Rejected(MintError):

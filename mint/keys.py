@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -25,6 +27,19 @@ SIGNATURE_SIZE = 64
 def network_id(operator: bytes) -> bytes:
     """The network's identity: SHA-256 of the operator's raw public key; it is part of all that is signed."""
     return hashlib.sha256(b"MinT network\x00" + operator).digest()
+
+
+class Key(Protocol):
+    """What signs: `public` is what the charter says of its holder."""
+
+    public: bytes
+
+    def sign(self, data: bytes) -> bytes:
+        """The signature of `data`, `SIGNATURE_SIZE` bytes."""
+
+
+# Whether a signature is by the holder of a public key over exactly those bytes: (public, signature, data).
+Scheme = Callable[[bytes, bytes, bytes], bool]
 
 
 class SigningKey:
@@ -82,6 +97,10 @@ def verifies(public: bytes, signature: bytes, data: bytes) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+# The scheme of every network; the simulator has one that is quicker and as strict (network/simulate/signing.py).
+ED25519: Scheme = verifies
 
 
 def load_public(path: Path) -> bytes:

@@ -12,6 +12,7 @@ import msgspec
 
 from mint.charter.model import Charter
 from mint.errors import MintError
+from mint.messages.fault import Fault
 from mint.messages.frame import Frame, FrameReply, FrameRequest
 from mint.messages.judgement import Alarm, Behaviour, Verdict, Vote
 from mint.messages.receipt import Receipt
@@ -21,7 +22,9 @@ from mint.topics import Topics
 
 KIB = 1 << 10
 # The broker's packet limit (mosquitto/mosquitto.conf): nothing larger can arrive.
-MAX_BYTES = 1024 * KIB
+MAX_BYTES = 2048 * KIB
+# A frame of the largest fog is some 600 KiB; a proof holds two of them.
+MAX_FRAME_BYTES = 768 * KIB
 
 # Whether a message of this sender belongs on this topic.
 Fits = Callable[[Topics, str, str], bool]
@@ -56,7 +59,7 @@ _TABLE = (
     Kind(
         "ack", Ack, True, frozenset({Role.MANAGER}), lambda t, _, x: _below(_parent(t.ack("x")), x), 4 * KIB
     ),
-    Kind("frame", Frame, False, frozenset({Role.MANAGER}), lambda t, _, x: x == t.frame(), MAX_BYTES),
+    Kind("frame", Frame, False, frozenset({Role.MANAGER}), lambda t, _, x: x == t.frame(), MAX_FRAME_BYTES),
     Kind(
         "request",
         FrameRequest,
@@ -98,6 +101,14 @@ _TABLE = (
         frozenset({Role.DETECTOR, Role.MANAGER}),
         lambda t, s, x: _below(_parent(t.verdict(s, "x")), x),
         512 * KIB,
+    ),
+    Kind(
+        "fault",
+        Fault,
+        False,
+        frozenset({Role.MANAGER, Role.DETECTOR, Role.ENFORCER}),
+        lambda t, s, x: x == t.fault(s),
+        MAX_BYTES,
     ),
     Kind("receipt", Receipt, False, frozenset({Role.ENFORCER}), lambda t, s, x: x == t.receipt(s), 4 * KIB),
 )

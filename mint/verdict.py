@@ -4,32 +4,37 @@ A verdict is valid when, under one charter:
 
 1. it holds votes of at least 2 f_detectors + 1 different detectors, each validly signed;
 2. all of them name this fog, this charter, and one and the same frame (number and hash);
-3. each of them accuses this miner of this offence (the frame it began at), on this rung of the ladder;
+3. each of them accuses this miner of this offence (its number, which is also its rung of the ladder);
 4. it holds two samples that the miner's own device signed, in order, of one boot, which one of those
    accusations names by their leaf hashes;
 5. those samples show more use than the budget law allows (mint/budget.py), where the evidence is of use: no
    number of lying detectors can convict a miner whose own device's samples do not show that. SSA's evidence (growth
    where no kernel law holds, telemetry that cannot have been measured) lies in many ticks and no two samples can
-   show it: there the quorum's word counts, and the samples say where to look.
+   show it: there the quorum's word counts, and the samples say where to look;
+6. what it says was done (since when, how much, by which evidence) is what its votes say: the evidence that most of
+   them name, and of since and how much the middle one, which at most f_detectors liars cannot move beyond what an
+   honest detector said.
 
 Who assembled and published it does not matter. Detectors build by this rule, enforcers and everyone else
-check by it.
+check by it. A certificate stays valid: nothing that happens later, to a detector or to the charter, is asked for.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mint.budget import Reading, excess
 from mint.charter.model import Charter, Miner
 from mint.charter.seal import SealedCharter
-from mint.envelope import Opened, Stream, Trust, open_envelope
+from mint.envelope import Opened, Trust, open_envelope
 from mint.errors import Reason, Rejected
 from mint.merkle import leaf_hash
-from mint.messages.judgement import Accusation, Verdict, Vote
+from mint.messages.judgement import Accusation, Evidence, SampleRef, Verdict, Vote
 from mint.messages.sample import MinerReading, Sample
+from mint.sign_bytes import Stream
 
 # The evidence that rests on the quorum alone (rule 5).
 BY_QUORUM = "ssa"
@@ -41,15 +46,16 @@ LEAST_FRAMES = 60
 class Proven:
     """What a valid verdict establishes.
 
-    `first` and `last` are the accused miner's readings on its own device's clock, within `boot`; `epoch` is
-    that of the last one. `until` is the frame number that the penalty lasts to at least. `excess_ns` is the
-    CPU time used above entitlement between the readings.
+    `offence`: the how-many-eth of the miner, its rung of the ladder. `first` and `last` are the accused miner's
+    readings on its own device's clock, within `boot`; `epoch` is that of the last one. `until` is the frame number
+    that the penalty lasts to at least. `excess_ns` is the CPU time used above entitlement between the readings.
     """
 
     miner: Miner
+    offence: int
     began: int
     frame: int
-    rung: int
+    frame_hash: bytes
     until: int
     evidence: str
     excess_ns: int
@@ -77,11 +83,12 @@ def verify_verdict(verdict: Verdict, charters: Mapping[bytes, SealedCharter]) ->
     miner = charter.miners_by_name().get(verdict.miner)
     if verdict.fog != charter.fog or miner is None:
         raise Rejected(Reason.WRONG_NETWORK, f"verdict on {verdict.miner} of {verdict.fog}")
-    if verdict.rung < 1:
-        raise Rejected(Reason.IMPOSSIBLE, "rungs count from 1")
     trust = sealed.trust()
-    accusations = _accusations(verdict, charter, trust)
-    evidence = Counter(accusation.evidence for accusation in accusations).most_common(1)[0][0]
+    accusations, frame_hash = _accusations(verdict, charter, trust)
+    said = summary(accusations)
+    if (verdict.began, verdict.evidence, verdict.excess_ns) != (said.began, said.evidence, said.excess_ns):
+        raise Rejected(Reason.NOT_PROVEN, "it says something else of the offence than its votes")
+    evidence = said.evidence
     first, last, boot, epoch = _evidence(verdict, miner, accusations, trust)
     if not first.before_ns <= first.after_ns <= last.before_ns <= last.after_ns:
         raise Rejected(Reason.NOT_PROVEN, "the times of the samples are not in order")
@@ -91,10 +98,11 @@ def verify_verdict(verdict: Verdict, charters: Mapping[bytes, SealedCharter]) ->
         )
     return Proven(
         miner=miner,
+        offence=verdict.offence,
         began=verdict.began,
         frame=verdict.frame,
-        rung=verdict.rung,
-        until=verdict.frame + _frames(charter, verdict.rung, evidence),
+        frame_hash=frame_hash,
+        until=verdict.frame + _frames(charter, verdict.offence, evidence),
         evidence=evidence,
         excess_ns=excess(first, last, miner.entitlement.cpu_ppm) // 1_000_000,
         first=first,
@@ -105,28 +113,28 @@ def verify_verdict(verdict: Verdict, charters: Mapping[bytes, SealedCharter]) ->
     )
 
 
-def _frames(charter: Charter, rung: int, evidence: str) -> int:
+def _frames(charter: Charter, offence: int, evidence: str) -> int:
     """How long the penalty lasts at least, in frames."""
-    frames = charter.rung(rung).frames
+    frames = charter.rung(offence).frames
     return max(frames, LEAST_FRAMES) if evidence == BY_QUORUM else frames
 
 
-def _accusations(verdict: Verdict, charter: Charter, trust: Trust) -> list[Accusation]:
-    """The accusations of its votes, one a detector (rules 1 to 3)."""
+def _accusations(verdict: Verdict, charter: Charter, trust: Trust) -> tuple[list[Accusation], bytes]:
+    """The accusations of its votes, one a detector, and the hash of the frame they are on (rules 1 to 3)."""
     if len(verdict.votes) > len(charter.nodes):
         raise Rejected(Reason.NO_QUORUM, f"{len(verdict.votes)} votes are more than there are nodes")
     found: dict[str, Accusation] = {}
-    frame_hash = None
+    frame_hash = b""
     for data in verdict.votes:
         opened = open_envelope(data, trust, expect="vote")
         vote = opened.message
         assert isinstance(vote, Vote)  # noqa: S101 (`expect` says so; this tells the type checker)
         if (vote.fog, vote.charter, vote.frame) != (verdict.fog, verdict.charter, verdict.frame):
             raise Rejected(Reason.NO_QUORUM, f"a vote of {opened.sender} is on something else")
-        if frame_hash not in (None, vote.frame_hash):
+        if frame_hash not in (b"", vote.frame_hash):
             raise Rejected(Reason.NO_QUORUM, f"votes on two different frames {verdict.frame}")
         frame_hash = vote.frame_hash
-        accusation = accusation_of(vote, verdict.miner, verdict.began, verdict.rung)
+        accusation = accusation_of(vote, verdict.miner, verdict.offence)
         if accusation is None:
             raise Rejected(
                 Reason.NO_QUORUM, f"the vote of {opened.sender} does not accuse {verdict.miner} of this"
@@ -134,15 +142,37 @@ def _accusations(verdict: Verdict, charter: Charter, trust: Trust) -> list[Accus
         found[opened.sender] = accusation
     if len(found) < charter.quorum:
         raise Rejected(Reason.NO_QUORUM, f"{len(found)} detectors, {charter.quorum} are needed")
-    return list(found.values())
+    return list(found.values()), frame_hash
 
 
-def accusation_of(vote: Vote, miner: str, began: int, rung: int) -> Accusation | None:
-    """What `vote` says of this miner and offence on this rung; None: nothing."""
+def accusation_of(vote: Vote, miner: str, offence: int) -> Accusation | None:
+    """What `vote` says of this miner's offence of this number; None: nothing."""
     for accusation in vote.accusations:
-        if (accusation.miner, accusation.began, accusation.rung) == (miner, began, rung):
+        if (accusation.miner, accusation.offence) == (miner, offence):
             return accusation
     return None
+
+
+class Summary(NamedTuple):
+    """What several accusations of one offence say together; `named`: the samples that most of them name."""
+
+    began: int
+    evidence: Evidence
+    excess_ns: int
+    named: tuple[SampleRef, SampleRef]
+
+
+def summary(accusations: Sequence[Accusation]) -> Summary:
+    """The word of a quorum (rule 6), whatever the order of its votes; ties go to the smaller."""
+    evidence = Counter(one.evidence for one in accusations)
+    named = Counter((one.first, one.last) for one in accusations)
+    middle = (len(accusations) - 1) // 2
+    return Summary(
+        began=sorted(one.began for one in accusations)[middle],
+        evidence=min(evidence, key=lambda one: (-evidence[one], one)),
+        excess_ns=sorted(one.excess_ns for one in accusations)[middle],
+        named=min(named, key=lambda pair: (-named[pair], pair[0].leaf, pair[1].leaf)),
+    )
 
 
 def _evidence(

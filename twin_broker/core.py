@@ -17,13 +17,14 @@ from dataclasses import dataclass, field
 from mint.charter.model import Charter, Miner
 from mint.charter.seal import SealedCharter
 from mint.effects import Post, Say
-from mint.envelope import Opened, Signer, Stream, object_hash
+from mint.envelope import Opened, Signer, object_hash
+from mint.sign_bytes import Stream
 from mint.errors import Reason, Rejected
 from mint.merkle import leaf_hash, root
 from mint.messages.frame import MAX_DECISIONS, NOTHING, Decision, DeviceEntry, Frame, MinerEntry
 from mint.messages.sample import Ack, MinerReading, Sample
 from mint.verdict import Proven
-from twin_broker.clock import DeviceClock
+from mint.device_clock import DeviceClock
 from twin_broker.twin import MinerTwin
 
 MS = 1_000_000

@@ -12,7 +12,8 @@ from mint.bus.bus import Bus
 from mint.bus.options import Incoming, Overflow, Subscription
 from mint.courier import Courier, bus_of
 from mint.effects import Say
-from mint.envelope import Opened, ReplayGuard, Stream
+from mint.envelope import Opened, ReplayGuard
+from mint.sign_bytes import Stream
 from mint.errors import Reason, Rejected
 from mint.merkle import leaf_hash
 from mint.messages.frame import MAX_REPLY_FRAMES, FrameReply, FrameRequest

@@ -15,12 +15,13 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 
-from mint.envelope import Envelope, Object, Stream
+from mint.envelope import Envelope
+from mint.sign_bytes import Object, Stream
 from mint.errors import InputError, Rejected
 from mint.messages.frame import Decision, Frame
 from mint.messages.sample import Sample
 from mint.wire import Int, Name, Wire, decode, encode
-from twin_broker.clock import DeviceClock
+from mint.device_clock import DeviceClock
 from twin_broker.core import Closed
 
 # A day at one frame a second, some 400 MiB for sixteen miners: time to export what happened, then it goes.

@@ -11,7 +11,7 @@ from mint.budget import BudgetRule
 from mint.keys import PUBLIC_KEY_SIZE
 from mint.messages.frame import MAX_DEVICES, MAX_MINERS
 from mint.names import Role
-from mint.wire import Hash, Name, Nat, Wire
+from mint.wire import MOST, Hash, Name, Nat, Wire
 
 PPM = 1_000_000
 
@@ -106,10 +106,21 @@ class Rung(Wire, frozen=True):
 
 
 class Pardon(Wire, frozen=True):
-    """The operator's word that one offence is not to be punished."""
+    """The operator's word that a miner's offence of this number is not to be punished."""
 
     miner: Name
-    began: Nat
+    offence: Annotated[int, Meta(ge=1, le=MOST)]
+
+
+class Resume(Wire, frozen=True):
+    """Where the frame log goes on under this charter: after frame `frame`, which has this hash.
+
+    The operator names it where a manager's key is replaced, or where a manager was shown to have forked the log: what
+    it signed after that frame is void.
+    """
+
+    frame: Nat
+    hash: Hash
 
 
 class Charter(Wire, frozen=True):
@@ -117,7 +128,8 @@ class Charter(Wire, frozen=True):
 
     `network` is SHA-256 of the operator's key (mint/keys.py), `version` grows with every charter of a
     network, times are Unix ms. `period_ms` is the sampling period, `clock_tolerance_ms` how far a stream's
-    time may lie from the receiver's. `holds`: miners that enforcers leave alone for now.
+    time may lie from the receiver's. `holds`: miners that enforcers leave alone for now. `resume`: where a new
+    manager continues the frame log, None where it simply goes on.
     """
 
     network: Hash
@@ -141,6 +153,7 @@ class Charter(Wire, frozen=True):
     ladder: Annotated[tuple[Rung, ...], Meta(min_length=1, max_length=16)]
     holds: Annotated[tuple[Name, ...], Meta(max_length=MAX_MINERS)]
     pardons: Annotated[tuple[Pardon, ...], Meta(max_length=1024)]
+    resume: Resume | None = None
 
     def nodes_of(self, role: Role) -> tuple[Node, ...]:
         """The nodes of one role, in the charter's order."""
@@ -157,6 +170,16 @@ class Charter(Wire, frozen=True):
     def enforces(self, miner: Miner) -> bool:
         """Whether a verdict on `miner` is carried out: both modes say so and no hold stands against it."""
         return self.mode == "enforce" and miner.mode == "enforce" and miner.name not in self.holds
+
+    @property
+    def manager(self) -> Node:
+        """The fog's one manager (mint/charter/rules.py)."""
+        return self.nodes_of(Role.MANAGER)[0]
+
+    @property
+    def detectors(self) -> tuple[str, ...]:
+        """The detectors' names, sorted."""
+        return tuple(sorted(node.name for node in self.nodes_of(Role.DETECTOR)))
 
     @property
     def quorum(self) -> int:

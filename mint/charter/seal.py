@@ -11,7 +11,7 @@ from mint.charter import rules
 from mint.charter.model import Charter
 from mint.envelope import Member, Signer, Trust, open_envelope
 from mint.errors import InputError, Reason, Rejected
-from mint.keys import SigningKey, network_id
+from mint.keys import ED25519, Key, Scheme, network_id
 from mint.names import Role
 from mint.topics import Topics
 
@@ -25,18 +25,19 @@ class SealedCharter:
     charter: Charter
     hash: bytes
     data: bytes
+    scheme: Scheme = ED25519
 
     def trust(self) -> Trust:
         """Whom a node under this charter believes."""
         members = {node.name: Member(node.role, node.key) for node in self.charter.nodes}
-        return Trust(self.charter.network, members, self.topics())
+        return Trust(self.charter.network, members, self.topics(), self.scheme)
 
     def topics(self) -> Topics:
         """The topics of its fog."""
         return Topics(self.charter.fog)
 
 
-def seal(charter: Charter, operator: SigningKey) -> SealedCharter:
+def seal(charter: Charter, operator: Key, scheme: Scheme = ED25519) -> SealedCharter:
     """Sign `charter` as the operator.
 
     Raises:
@@ -46,17 +47,17 @@ def seal(charter: Charter, operator: SigningKey) -> SealedCharter:
         raise InputError(
             "charter", "belongs to another operator's network", "sign it with that operator's key"
         )
-    return open_charter(Signer(OPERATOR, operator, charter.network).object(charter), operator.public)
+    return open_charter(Signer(OPERATOR, operator, charter.network).object(charter), operator.public, scheme)
 
 
-def open_charter(data: bytes, operator: bytes) -> SealedCharter:
+def open_charter(data: bytes, operator: bytes, scheme: Scheme = ED25519) -> SealedCharter:
     """Open a signed charter with the operator's raw public key.
 
     Raises:
         Rejected: not signed by that operator, another network, or its rules do not hold.
     """
     network = network_id(operator)
-    trust = Trust(network, {OPERATOR: Member(Role.OPERATOR, operator)}, Topics("any"))
+    trust = Trust(network, {OPERATOR: Member(Role.OPERATOR, operator)}, Topics("any"), scheme)
     opened = open_envelope(data, trust, expect="charter")
     charter = opened.message
     if not isinstance(charter, Charter):  # the kind's table says so; this says it to the type checker
@@ -67,7 +68,7 @@ def open_charter(data: bytes, operator: bytes) -> SealedCharter:
         rules.check(charter, "charter")
     except InputError as error:
         raise Rejected(Reason.IMPOSSIBLE, str(error)) from None
-    return SealedCharter(charter, opened.hash, data)
+    return SealedCharter(charter, opened.hash, data, scheme)
 
 
 def load_charter(path: Path, operator: bytes, now_ms: int) -> SealedCharter:

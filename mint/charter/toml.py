@@ -110,7 +110,12 @@ class _Rung(_Table, frozen=True):
 
 class _Pardon(_Table, frozen=True):
     miner: Name
-    began: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+    offence: Annotated[int, Meta(ge=1, le=2**63 - 1)]
+
+
+class _Resume(_Table, frozen=True):
+    frame: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+    hash: str
 
 
 class _File(_Table, frozen=True):
@@ -128,6 +133,7 @@ class _File(_Table, frozen=True):
     )
     holds: Annotated[tuple[Name, ...], Meta(max_length=MAX_MINERS)] = ()
     pardons: Annotated[tuple[_Pardon, ...], Meta(max_length=1024)] = ()
+    resume: _Resume | None = None
 
 
 # The keys that `setting` knows.
@@ -254,7 +260,8 @@ def _convert(file: _File, where: str, network: bytes) -> model.Charter:
         detection=_detection(file.detection, f"{where}: detection"),
         ladder=tuple(model.Rung(round(rung.quota_percent * 10_000), rung.frames) for rung in file.ladder),
         holds=file.holds,
-        pardons=tuple(model.Pardon(pardon.miner, pardon.began) for pardon in file.pardons),
+        pardons=tuple(model.Pardon(pardon.miner, pardon.offence) for pardon in file.pardons),
+        resume=None if file.resume is None else _resume(file.resume, f"{where}: resume.hash"),
     )
 
 
@@ -292,13 +299,23 @@ def _detection(written: _Detection, where: str) -> model.Detection:
 
 
 def _key(text: str, where: str) -> bytes:
+    return _hex(text, where, "a public key", "copy what `mint enroll NODE` prints")
+
+
+def _resume(written: _Resume, where: str) -> model.Resume:
+    mend = "copy the frame's number and hash from `mint verify --live`"
+    return model.Resume(written.frame, _hex(written.hash, where, "a frame's hash", mend))
+
+
+def _hex(text: str, where: str, what: str, mend: str) -> bytes:
+    """32 bytes: a key or a hash."""
     try:
-        key = bytes.fromhex(text)
+        data = bytes.fromhex(text)
     except ValueError:
-        key = b""
-    if len(key) != PUBLIC_KEY_SIZE:
-        raise InputError(where, "is not a public key of 64 hex digits", "copy what `mint enroll NODE` prints")
-    return key
+        data = b""
+    if len(data) != PUBLIC_KEY_SIZE:
+        raise InputError(where, f"is not {what} of 64 hex digits", mend)
+    return data
 
 
 def _ms(moment: datetime, where: str) -> int:

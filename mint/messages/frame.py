@@ -9,7 +9,8 @@ from msgspec import Meta
 from mint.messages.sample import Boot
 from mint.wire import Hash, Int, Name, Nat, Wire
 
-# What one fog may carry; above that: more fogs (docs/architecture.md).
+# What one fog may carry; above that: more fogs (docs/architecture.md). Two frames of that size, which a proof that
+# the manager signed both holds, fit into one message (mint/kinds.py).
 MAX_DEVICES = 1024
 MAX_MINERS = 4096
 # Decisions and receipts a frame may name; the next frame takes what is left over.
@@ -40,7 +41,8 @@ class MinerEntry(Wire, frozen=True):
     """One miner in a frame: what conclusions rest on, integers only.
 
     `present` is false when no new reading of it came since the last frame (the counters then repeat the last
-    known ones). `entitled_ppm` is the entitlement in force, in ppm of one CPU.
+    known ones). `entitled_ppm` is the entitlement in force, in ppm of one CPU. `offences` counts the decisions on
+    this miner that the log has taken note of, those of this frame included: its next offence is that number and one.
     """
 
     miner: Name
@@ -54,15 +56,15 @@ class MinerEntry(Wire, frozen=True):
     throttled_ns: Nat
     gpu_ppm: Int
     entitled_ppm: Nat
+    offences: Nat
 
 
 class Decision(Wire, frozen=True):
-    """A verdict that this frame takes note of: the offence is the miner and the frame it began at."""
+    """A verdict that this frame takes note of, by its hash as an object; `offence`: the how-many-eth of the miner."""
 
     verdict: Hash
     miner: Name
-    began: Nat
-    rung: Nat
+    offence: Nat
 
 
 class Frame(Wire, frozen=True):
@@ -70,7 +72,7 @@ class Frame(Wire, frozen=True):
 
     `previous` is the hash of frame number - 1 (zeros before the first), `root` the Merkle tree hash over the
     leaves of `devices` that brought something new, in their order (RFC 6962). Devices and miners are sorted
-    by name.
+    by name. `decisions` name at most one verdict a miner.
     """
 
     fog: Name
@@ -86,22 +88,27 @@ class Frame(Wire, frozen=True):
 
 
 class FrameRequest(Wire, frozen=True):
-    """`client` asks for `count` frames from number `first` on; `samples` as well where asked."""
+    """`client` asks `holder` for `count` frames from number `first` on, and the holder's newest one.
+
+    `proofs`: the samples that those frames rest on and the verdicts that they name as well.
+    """
 
     client: Name
+    holder: Name
     first: Nat
     count: Annotated[int, Meta(ge=1, le=MAX_REPLY_FRAMES)]
-    samples: bool
+    proofs: bool
 
 
 class FrameReply(Wire, frozen=True):
-    """Signed frames as they were published, in order, and the sample envelopes they rest on.
+    """Signed frames as they were published, in order, and what they rest on: envelopes of samples and verdicts.
 
-    `asked` is the number that the request began at: nobody has what lies between it and the first frame.
-    `head` is the newest number the sender has; a reply without frames says that it has none of those asked.
+    `asked` is the number that the request began at: the sender has nothing of what lies between it and the first
+    frame. `newest` is the last frame that the sender has, signed as it came (empty: none), so that nobody can claim
+    a log that is not there.
     """
 
     asked: Nat
-    head: Nat
+    newest: bytes
     frames: Annotated[tuple[bytes, ...], Meta(max_length=MAX_REPLY_FRAMES)]
-    samples: Annotated[tuple[bytes, ...], Meta(max_length=MAX_REPLY_FRAMES * MAX_DEVICES)]
+    proofs: Annotated[tuple[bytes, ...], Meta(max_length=MAX_REPLY_FRAMES * MAX_DEVICES)]

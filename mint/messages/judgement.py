@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from mint.messages.frame import MAX_MINERS
-from mint.wire import Hash, Name, Nat, Text, Wire
+from mint.wire import MOST, Hash, Name, Nat, Text, Wire
 
 # Accusations in one vote; more cheats than this at once are taken up by the next votes.
 MAX_ACCUSATIONS = 64
@@ -60,23 +60,24 @@ class SampleRef(Wire, frozen=True):
 
 
 class Accusation(Wire, frozen=True):
-    """`miner` has taken more than its share since frame `began`: together they are the offence's id.
+    """`miner` has taken more than its share: its offence number `offence`, which is also its rung of the ladder.
 
-    `first` and `last` are the device's own samples that show `excess_ns` of CPU time above entitlement
-    between them; `rung` is the step of the charter's ladder that this offence has earned.
+    The miner and that number are the offence's id: the frame says how many were decided before, so every detector
+    counts alike. `began` is the frame it began at, as this detector sees it; `first` and `last` are the device's own
+    samples that show `excess_ns` of CPU time above entitlement between them.
     """
 
     miner: Name
+    offence: Annotated[int, Meta(ge=1, le=MOST)]
     began: Nat
     evidence: Evidence
-    rung: Nat
     excess_ns: Nat
     first: SampleRef
     last: SampleRef
 
 
 class Vote(Wire, frozen=True):
-    """A detector's one word on one frame; accuses nobody when there is nobody to accuse."""
+    """A detector's one word on one frame; accuses nobody when there is nobody to accuse, and each miner once."""
 
     fog: Name
     frame: Nat
@@ -88,16 +89,19 @@ class Vote(Wire, frozen=True):
 class Verdict(Wire, frozen=True):
     """2 f_detectors + 1 votes that accuse one miner of one offence on one frame, with the samples in proof.
 
-    The votes are its certificate: whoever assembles and publishes it need not be trusted (mint/verdict.py).
+    What was done is said for people: since frame `began`, `excess_ns` of CPU time above entitlement, by `evidence`. It
+    follows from the votes and the samples, and whoever checks a verdict checks that it does. The votes are its
+    certificate: whoever assembles and publishes it need not be trusted (mint/verdict.py).
     """
 
     fog: Name
     charter: Hash
     miner: Name
-    began: Nat
+    offence: Annotated[int, Meta(ge=1, le=MOST)]
     frame: Nat
-    rung: Nat
-    reason: Text
+    began: Nat
+    evidence: Evidence
+    excess_ns: Nat
     votes: Annotated[tuple[bytes, ...], Meta(max_length=MAX_VOTES)]
     first: bytes
     last: bytes

@@ -27,7 +27,8 @@ from mint.charter.seal import SealedCharter, seal
 from mint.containers import files
 from mint.containers.hierarchy import CGROUPFS, detect, miner_path, scope_path, writable
 from mint.courier import bus_of
-from mint.envelope import Opened, Signer, Stream, open_envelope
+from mint.envelope import Opened, Signer, open_envelope
+from mint.sign_bytes import Stream
 from mint.keys import SigningKey, network_id, new_key
 from mint.messages.sample import Ack, Sample, State
 from mint.names import Role, scope

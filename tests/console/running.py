@@ -9,7 +9,8 @@ from typing import Self
 from mint.bus import Bus
 from mint.certificates import Authority
 from mint.courier import bus_of
-from mint.envelope import Opened, Stream
+from mint.envelope import Opened
+from mint.sign_bytes import Stream
 from mint.names import Role
 from mint.node import CA_CERTIFICATE, OPERATOR_KEY, SIGNING_KEY, TLS_CERTIFICATE, TLS_KEY, Node, NodeOptions
 from network.acl import acl

@@ -12,15 +12,8 @@ from hypothesis import strategies as st
 
 from mint import kinds
 from mint.charter.seal import open_charter
-from mint.envelope import (
-    Envelope,
-    Object,
-    ReplayGuard,
-    Signer,
-    Stream,
-    object_hash,
-    open_envelope,
-)
+from mint.envelope import Envelope, ReplayGuard, Signer, object_hash, open_envelope
+from mint.sign_bytes import Object, Stream
 from mint.errors import Reason, Rejected
 from mint.keys import SIGNATURE_SIZE
 from mint.messages.judgement import Alarm

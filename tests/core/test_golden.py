@@ -14,7 +14,8 @@ import msgpack
 import msgspec
 import pytest
 
-from mint.envelope import DOMAIN, object_hash, open_envelope
+from mint.envelope import object_hash, open_envelope
+from mint.sign_bytes import DOMAIN
 from mint.keys import verifies
 from mint.merkle import leaf_hash, root
 from mint.messages.frame import Decision, DeviceEntry, Frame, FrameReply, FrameRequest, MinerEntry

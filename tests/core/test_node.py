@@ -16,7 +16,8 @@ from mint.charter.model import replaced
 from mint.charter.seal import seal
 from mint.courier import Courier
 from mint.effects import Post, Say
-from mint.envelope import Opened, Stream, open_envelope
+from mint.envelope import Opened, open_envelope
+from mint.sign_bytes import Stream
 from mint.errors import InputError, Reason, Rejected
 from mint.files import next_count, write_atomic
 from mint.keys import SigningKey, load_public, network_id, new_key, verifies

@@ -14,7 +14,8 @@ import pytest
 from mint.bus.options import Subscription
 from mint.containers.model import Quota
 from mint.courier import Courier, bus_of
-from mint.envelope import Envelope, Object, Opened
+from mint.envelope import Envelope, Opened
+from mint.sign_bytes import Object
 from mint.messages.frame import Frame
 from mint.messages.judgement import Verdict, Vote
 from mint.messages.receipt import Receipt

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from mint.charter.seal import SealedCharter
 from mint.effects import Post, Say
-from mint.envelope import Opened, Stream, object_hash
+from mint.envelope import Opened, object_hash
+from mint.sign_bytes import Stream
 from mint.errors import Reason, Rejected
 from mint.merkle import leaf_hash, root
 from mint.messages.frame import MAX_DECISIONS, NOTHING, Frame

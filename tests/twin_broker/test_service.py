@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mint.envelope import ReplayGuard, Stream
+from mint.envelope import ReplayGuard
+from mint.sign_bytes import Stream
 from mint.errors import InputError, Reason
 from mint.messages.frame import Frame, FrameReply, FrameRequest
 from mint.messages.receipt import Receipt

@@ -10,7 +10,7 @@ import pytest
 from mint.errors import InputError
 from mint.messages.frame import Decision
 from twin_broker import store as store_module
-from twin_broker.clock import DeviceClock
+from mint.device_clock import DeviceClock
 from twin_broker.core import Closed
 from twin_broker.store import FrameStore
 

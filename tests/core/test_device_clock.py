@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mint.errors import Reason, Rejected
-from twin_broker.clock import DILATION_PPM, SETTLE_PERIODS, SLACK_NS, DeviceClock, S
+from mint.device_clock import DILATION_PPM, SETTLE_PERIODS, SLACK_NS, DeviceClock, S
 
 PERIOD = S
 BOOT = b"B" * 16

@@ -1,0 +1,66 @@
+"""Answering whoever asks for frames by number: the manager does, and every detector does likewise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from mint.effects import Now, Say
+from mint.envelope import Opened, ReplayGuard
+from mint.errors import Reason, Rejected
+from mint.frame_log import FrameLog, Kept
+from mint.messages.frame import MAX_REPLY_FRAMES, FrameReply, FrameRequest
+from mint.sign_bytes import Stream
+from mint.topics import Topics
+
+# A reply stays below the broker's packet limit with room for its envelope and one frame more than asked for.
+MAX_REPLY_BYTES = 512 * 1024
+REPLY_EXPIRY_S = 30
+# A client that catches up asks once a round trip; one that asks without end is not to be worked for.
+PAUSE_NS = 20_000_000
+
+# The envelopes of samples and verdicts that a frame rests on, as far as they are at hand.
+Proofs = Callable[[Kept], Iterable[bytes]]
+
+
+class Answers:
+    """One holder's answers; `name` is its own, `proofs` what it has beside the frames."""
+
+    def __init__(self, name: str, log: FrameLog, proofs: Proofs) -> None:
+        self._name, self._log, self._proofs = name, log, proofs
+        # One entry a client, and clients come from the charter.
+        self._answered_ns: dict[str, int] = {}
+
+    def answer(self, opened: Opened, guard: ReplayGuard, topics: Topics, now: Now) -> list[Say]:
+        """The reply to a request whose envelope is valid; none when it is for another holder.
+
+        Raises:
+            Rejected: replayed, in another's name, or too soon after the last one.
+        """
+        body, request = opened.body, opened.message
+        if not isinstance(body, Stream) or not isinstance(request, FrameRequest):
+            raise Rejected(Reason.WRONG_KIND, "not a request")
+        guard.check(body, now.wall_ms)
+        guard.accept(body)
+        if request.client != opened.sender:
+            raise Rejected(Reason.IMPOSSIBLE, f"{opened.sender} asks in the name of {request.client}")
+        if request.holder != self._name:
+            return []
+        if now.monotonic_ns - self._answered_ns.get(request.client, -PAUSE_NS) < PAUSE_NS:
+            raise Rejected(Reason.TOO_OFTEN, f"{request.client} asks again at once")
+        self._answered_ns[request.client] = now.monotonic_ns
+        topic = topics.frame_reply(request.client)
+        return [Say(topic, self._reply(request), qos=1, expiry_s=REPLY_EXPIRY_S)]
+
+    def _reply(self, request: FrameRequest) -> FrameReply:
+        frames: list[bytes] = []
+        proofs: list[bytes] = []
+        size = 0
+        for kept in self._log.frames(request.first, min(request.count, MAX_REPLY_FRAMES)):
+            brought = tuple(self._proofs(kept)) if request.proofs else ()
+            size += len(kept.data) + sum(map(len, brought))
+            if frames and size > MAX_REPLY_BYTES:
+                break
+            frames.append(kept.data)
+            proofs.extend(brought)
+        newest = self._log.newest()
+        return FrameReply(request.first, newest.data if newest else b"", tuple(frames), tuple(proofs))
