@@ -24,6 +24,7 @@ from mint.charter.model import Charter
 from mint.charter.seal import SealedCharter
 from mint.effects import Post, Say
 from mint.envelope import Signer
+from mint.frames import LogFrame
 from mint.messages.frame import Frame
 from mint.messages.judgement import MAX_ACCUSATIONS, Accusation, Alarm, Behaviour, Score, Vote
 from mint.wire import MOST
@@ -84,19 +85,19 @@ class DetectorCore:
         for name in set(before) - set(kept):
             self._offences.drop(name)  # what stood against it could not be proven under this charter
 
-    def step(self, frame: Frame, frame_hash: bytes, charter: SealedCharter, newest: int) -> Step:
+    def step(self, entry: LogFrame, newest: int, *, may_vote: bool = True) -> Step:
         """Take in the next frame of the log.
 
         Args:
-            frame: its envelope and its place in the chain have been checked.
-            frame_hash: the hash it is known by.
-            charter: the one that the frame names.
+            entry: its signature, its place in the chain and the rules of the log (mint/frame_rules.py) were checked.
             newest: the highest frame number heard of; far behind it we do not vote.
+            may_vote: False while we do not know what we have voted on before.
         """
-        if charter.hash != self._sealed.hash:
-            self._adopt(charter)
+        if entry.charter.hash != self._sealed.hash:
+            self._adopt(entry.charter)
+        frame = entry.frame
         self.shelf.frame(frame.number, frame.devices)
-        self._judge.decided(self._offences.decided(frame.decisions, frame.number))
+        self._judge.decided(self._offences.note(frame))
         spared = [name for name in self._judge.names if self._offences.spared(name, frame.number)]
         findings = self._judge.step(self._observation(frame), spared)
         for conviction in findings.convictions:
@@ -105,7 +106,8 @@ class DetectorCore:
         effects.append(Say(self._topics.behaviour(self.name), self._behaviour(findings)))
         if frame.number % PRUNE_EVERY == 0:
             self.shelf.prune(frame.number, self._pinned())
-        return Step(frame.number, self._vote(frame, frame_hash, newest), tuple(effects))
+        vote = self._vote(entry, newest) if may_vote else None
+        return Step(frame.number, vote, tuple(effects))
 
     def _observation(self, frame: Frame) -> Observation:
         devices = {entry.device: entry for entry in frame.devices}
@@ -135,19 +137,20 @@ class DetectorCore:
         first, last = self.shelf.ref(device, since), self.shelf.ref(device, number)
         if first is None or last is None or since >= number:
             return
-        rung = self._offences.rung(conviction.miner)
+        offence = self._offences.next(conviction.miner)
         excess_ns = max(0, min(int(self._judge.ledger.level[conviction.row]), MOST))
         self._offences.accuse(
-            Accusation(conviction.miner, since, conviction.evidence, rung, excess_ns, first, last)
+            Accusation(conviction.miner, offence, since, conviction.evidence, excess_ns, first, last)
         )
 
-    def _vote(self, frame: Frame, frame_hash: bytes, newest: int) -> bytes | None:
+    def _vote(self, entry: LogFrame, newest: int) -> bytes | None:
+        frame = entry.frame
         standing = sorted(self._offences.standing.values(), key=lambda accusation: accusation.miner)
         due = bool(standing) or frame.number % self._charter.detection.d == 0
         if not due or frame.number <= self.last_vote or frame.number + VOTE_WITHIN < newest:
             return None
         self.last_vote = frame.number
-        vote = Vote(frame.fog, frame.number, frame_hash, self._sealed.hash, tuple(standing[:MAX_ACCUSATIONS]))
+        vote = Vote(frame.fog, frame.number, entry.hash, self._sealed.hash, tuple(standing[:MAX_ACCUSATIONS]))
         return self._signer.object(vote)
 
     def _alarms(self, findings: Findings) -> list[Post]:

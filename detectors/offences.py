@@ -1,13 +1,17 @@
-"""From a conviction to a decision in the log: accusations stand until then, offences count rungs afterwards."""
+"""From a conviction to a decision in the log: accusations stand until then, and the log counts offences.
+
+A frame says how many offences of each miner were decided on; the next one is that number and one. So detectors
+that saw a miner's past and one that begins today name the same offence, and a verdict that comes late, or twice, or
+from several who assembled it, is on an offence that has been decided.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
-from mint.messages.frame import Decision
+from mint.messages.frame import Frame
 from mint.messages.judgement import Accusation, SampleRef
 
 # Frames after a decision in which a miner is not judged: the verdict is on its way to the quota, and what is
@@ -15,6 +19,8 @@ from mint.messages.judgement import Accusation, SampleRef
 # nobody stops (observe mode, a dead enforcer) does not fill the log with verdicts.
 GRACE = 5
 MAX_GRACE = 60
+# Where doubling has long passed the most.
+MAX_DOUBLINGS = 8
 
 
 class Offences:
@@ -23,7 +29,6 @@ class Offences:
     def __init__(self) -> None:
         self.standing: dict[str, Accusation] = {}
         self._decided: dict[str, int] = {}
-        self._last: dict[str, int] = {}
         self._spared_until: dict[str, int] = {}
 
     def accuse(self, accusation: Accusation) -> bool:
@@ -33,23 +38,19 @@ class Offences:
         self.standing[accusation.miner] = accusation
         return True
 
-    def rung(self, miner: str) -> int:
-        """The rung that the next offence of `miner` has earned: the first earns 1."""
+    def next(self, miner: str) -> int:
+        """The number of the offence that is to be decided on next: the first is 1."""
         return self._decided.get(miner, 0) + 1
 
-    def decided(self, decisions: Iterable[Decision], number: int) -> list[str]:
-        """Frame `number` takes note of these verdicts; the miners that they are new against."""
-        new = []
-        for decision in decisions:
-            miner = decision.miner
-            if decision.began <= self._last.get(miner, -1):
-                continue  # an earlier certificate decided it
-            self._last[miner] = decision.began
-            self._decided[miner] = self._decided.get(miner, 0) + 1
-            self._spared_until[miner] = number + min(GRACE << (self._decided[miner] - 1), MAX_GRACE)
-            self.standing.pop(miner, None)
-            new.append(miner)
-        return new
+    def note(self, frame: Frame) -> list[str]:
+        """Take note of the decisions of a frame; the miners decided on."""
+        self._decided = {entry.miner: entry.offences for entry in frame.miners if entry.offences}
+        for decision in frame.decisions:
+            grace = GRACE << min(decision.offence - 1, MAX_DOUBLINGS)
+            self._spared_until[decision.miner] = frame.number + min(grace, MAX_GRACE)
+        for miner in [name for name, one in self.standing.items() if one.offence < self.next(name)]:
+            del self.standing[miner]
+        return [decision.miner for decision in frame.decisions]
 
     def drop(self, miner: str) -> None:
         """Let nothing stand against `miner`: what it is entitled to changed, or it is no miner any more."""
@@ -63,9 +64,8 @@ class Offences:
         """Everything, as plain data."""
         return {
             "standing": [_plain(accusation) for accusation in self.standing.values()],
-            "decided": self._decided,
-            "last": self._last,
-            "spared": self._spared_until,
+            "decided": dict(self._decided),
+            "spared": dict(self._spared_until),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -74,7 +74,6 @@ class Offences:
             accusation = _accusation(plain)
             self.standing[accusation.miner] = accusation
         self._decided = dict(state["decided"])
-        self._last = dict(state["last"])
         self._spared_until = dict(state["spared"])
 
 

@@ -11,7 +11,7 @@ from mint.errors import InputError
 from mint.files import write_atomic
 
 FILE = "memory.json"
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True)

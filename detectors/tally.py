@@ -6,14 +6,13 @@ matter which detector assembles it.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from mint.envelope import Opened
 from mint.errors import Reason, Rejected
 from mint.messages.judgement import Accusation, Verdict, Vote
-from mint.verdict import accusation_of
+from mint.verdict import Summary, accusation_of, summary
 
 # Votes are counted on frames at most this far behind the newest: accusations stand until they are decided,
 # so what missed its quorum on one frame meets it on the next.
@@ -29,14 +28,13 @@ Envelopes = Callable[[bytes], bytes | None]
 
 @dataclass(frozen=True, slots=True)
 class Met:
-    """A quorum that was met: votes, the charter they name, one of the accusations (they agree in what counts)."""
+    """A quorum that was met: what its accusations say together, and the votes."""
 
     miner: str
-    began: int
-    rung: int
+    offence: int
     frame: int
     charter: bytes
-    accusation: Accusation
+    said: Summary
     votes: tuple[bytes, ...]
 
 
@@ -46,14 +44,29 @@ class Tally:
     def __init__(self, quorum: int) -> None:
         self.quorum = quorum
         self._votes: dict[tuple[int, bytes], dict[str, Opened]] = {}
-        self._cast: dict[tuple[int, str], bytes] = {}
+        self._cast: dict[tuple[int, str], Opened] = {}
         self._published: dict[tuple[str, int], int] = {}
+        self._disregarded: frozenset[str] = frozenset()
+
+    def other(self, opened: Opened) -> bytes | None:
+        """The envelope of another vote of this detector on this frame: the two of them are a Fault."""
+        vote = opened.message
+        cast = self._cast.get((vote.frame, opened.sender)) if isinstance(vote, Vote) else None
+        return None if cast is None or cast.hash == opened.hash else cast.data
+
+    def disregard(self, detector: str) -> None:
+        """Count no vote of this detector any more: it was shown to have voted twice."""
+        self._disregarded |= {detector}
+
+    def regard_all(self) -> None:
+        """Count everyone's again: the charter has changed, and with it whom the operator trusts."""
+        self._disregarded = frozenset()
 
     def vote(self, opened: Opened, head: int) -> list[Met]:
         """Take in a vote whose envelope is valid; the quorums that it completes or still meets.
 
         Raises:
-            Rejected: too old or too far ahead, or the detector's second vote on one frame.
+            Rejected: too old or too far ahead, not to be counted, or the detector's second vote on one frame.
         """
         vote = opened.message
         if not isinstance(vote, Vote):
@@ -62,12 +75,14 @@ class Tally:
             raise Rejected(
                 Reason.WRONG_TIME, f"{opened.sender} votes on frame {vote.frame}, we are at {head}"
             )
+        if opened.sender in self._disregarded:
+            raise Rejected(Reason.REPLAYED, f"{opened.sender} has voted twice on a frame")
         cast = self._cast.get((vote.frame, opened.sender))
         if cast is not None:
-            if cast == opened.hash:
+            if cast.hash == opened.hash:
                 return []
             raise Rejected(Reason.REPLAYED, f"{opened.sender} votes twice on frame {vote.frame}")
-        self._cast[vote.frame, opened.sender] = opened.hash
+        self._cast[vote.frame, opened.sender] = opened
         self._votes.setdefault((vote.frame, vote.frame_hash), {})[opened.sender] = opened
         return self._met(vote)
 
@@ -75,12 +90,12 @@ class Tally:
         met = []
         others = self._votes[vote.frame, vote.frame_hash].values()
         for accusation in vote.accusations:
-            key = (accusation.miner, accusation.began, accusation.rung)
-            published = self._published.get(key[:2])
+            key = (accusation.miner, accusation.offence)
+            published = self._published.get(key)
             if published is not None and vote.frame < published + AGAIN:
                 continue
             agreeing: list[bytes] = []
-            named: list[Accusation] = []
+            said: list[Accusation] = []
             for other in others:
                 theirs = other.message
                 if not isinstance(theirs, Vote) or theirs.charter != vote.charter:
@@ -88,17 +103,16 @@ class Tally:
                 same = accusation_of(theirs, *key)
                 if same is not None:
                     agreeing.append(other.data)
-                    named.append(same)
+                    said.append(same)
             if len(agreeing) >= self.quorum:
-                # A liar may name other samples; f_detectors + 1 of a quorum are honest and name the same.
-                (first, last), _ = Counter((one.first, one.last) for one in named).most_common(1)[0]
-                agreed = next(one for one in named if (one.first, one.last) == (first, last))
-                met.append(Met(*key, vote.frame, vote.charter, agreed, tuple(agreeing[: self.quorum])))
+                # Of a quorum f_detectors + 1 are honest; one vote more would change what the certificate says.
+                summed = summary(said[: self.quorum])
+                met.append(Met(*key, vote.frame, vote.charter, summed, tuple(agreeing[: self.quorum])))
         return met
 
-    def published(self, miner: str, began: int, frame: int) -> None:
+    def published(self, miner: str, offence: int, frame: int) -> None:
         """A verdict on this offence is on the bus (ours or another's)."""
-        self._published[miner, began] = max(frame, self._published.get((miner, began), 0))
+        self._published[miner, offence] = max(frame, self._published.get((miner, offence), 0))
 
     def prune(self, head: int) -> None:
         """Forget votes behind the window."""
@@ -110,26 +124,28 @@ class Tally:
 
 def assemble(met: Met, fog: str, envelopes: Envelopes) -> Verdict | None:
     """The verdict of a quorum; None when a sample that proves it is not at hand."""
-    first, last = envelopes(met.accusation.first.leaf), envelopes(met.accusation.last.leaf)
+    first, last = (envelopes(ref.leaf) for ref in met.said.named)
     if first is None or last is None:
         return None
     return Verdict(
         fog=fog,
         charter=met.charter,
         miner=met.miner,
-        began=met.began,
+        offence=met.offence,
         frame=met.frame,
-        rung=met.rung,
-        reason=reason(met.accusation),
+        began=met.said.began,
+        evidence=met.said.evidence,
+        excess_ns=met.said.excess_ns,
         votes=met.votes,
         first=first,
         last=last,
     )
 
 
-def reason(accusation: Accusation) -> str:
-    """The accusation in words, for people."""
-    taken_s = accusation.excess_ns / 1e9
+def described(verdict: Verdict) -> str:
+    """What was done, since when, how much, by which evidence: for people."""
+    taken_s = verdict.excess_ns / 1e9
     return (
-        f"used {taken_s:.3f} CPU-s above entitlement since frame {accusation.began} ({accusation.evidence})"
+        f"offence {verdict.offence} since frame {verdict.began}: {taken_s:.3f} CPU-s above entitlement "
+        f"({verdict.evidence})"
     )
