@@ -20,7 +20,7 @@ import msgspec
 
 from detectors.core import DetectorCore, Step
 from detectors.evidence import Shelf
-from detectors.tally import Met, Tally, assemble
+from detectors.tally import Met, Tally, candidates
 from mint.charter.model import (
     Charter,
     Detection,
@@ -34,6 +34,7 @@ from mint.charter.model import (
 )
 from mint.charter.seal import SealedCharter, seal
 from mint.envelope import Opened, Signer, object_hash, open_envelope
+from mint.frames import LogFrame
 from mint.keys import SigningKey, network_id
 from mint.messages.frame import Frame
 from mint.messages.judgement import Verdict, Vote
@@ -134,6 +135,13 @@ class Net:
             opened = self._opened[data] = open_envelope(data, self.sealed.trust())
         return opened
 
+    def log_frame(self, data: bytes, charter: SealedCharter | None = None) -> LogFrame:
+        """A frame of this network's manager, under the charter that it names (default: the first)."""
+        opened = self.opened(data)
+        frame = opened.message
+        assert isinstance(frame, Frame)
+        return LogFrame(frame, opened.hash, data, opened.sender, charter or self.sealed)
+
     def message(self, data: bytes, as_type: type[M]) -> M:
         message = self.opened(data).message
         assert isinstance(message, as_type)
@@ -229,8 +237,8 @@ class Judge:
         self.votes: dict[int, bytes] = {}
 
     def step(self, closed: Closed, charter: SealedCharter | None = None) -> Step:
-        frame = self.net.message(closed.data, Frame)
-        step = self.core.step(frame, closed.hash, charter or self.net.sealed, frame.number)
+        frame = self.net.log_frame(closed.data, charter)
+        step = self.core.step(frame, frame.number)
         if step.vote is not None:
             assert frame.number not in self.votes
             self.votes[frame.number] = step.vote
@@ -294,12 +302,12 @@ class World:
                 self.publish(judge, met)
 
     def publish(self, judge: Judge, met: Met) -> None:
-        verdict = assemble(met, self.net.charter.fog, judge.shelf.envelope)
-        assert verdict is not None
+        verdict = next(candidates(met, self.net.charter.fog, judge.shelf.envelope))
         proven = verify_verdict(verdict, {self.net.sealed.hash: self.net.sealed})
-        judge.tally.published(met.miner, met.began, met.frame)
-        self.manager.verdict(object_hash(self.net.signer(judge.name).object(verdict)), proven)
-        if all((known.miner, known.began) != (met.miner, met.began) for known in self.verdicts):
+        judge.tally.published(met.miner, met.offence, met.frame)
+        data = self.net.signer(judge.name).object(verdict)
+        self.manager.verdict(object_hash(data), data, proven)
+        if all((known.miner, known.offence) != (met.miner, met.offence) for known in self.verdicts):
             self.verdicts.append(verdict)
             self.proven.append(proven)
             if self.enforce:

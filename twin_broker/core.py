@@ -4,35 +4,44 @@ A frame closes as soon as every device that spoke lately has spoken again, and a
 period late: waiting longer would delay every verdict for the sake of one that is silent. Frames never come
 closer together than half a period, however fast a device sends.
 
-What the service is asked to do comes back as a `Closed`: store it, then tell of it. Everything here but the
-clocks of the devices can be made again from the newest stored frame (`resume`).
+What the manager (twin_broker/manager.py) is asked to do comes back as a `Closed`: keep it, then tell of it. Everything
+here but the clocks of the devices can be made again from the newest frame (`resume`).
+
+Every frame satisfies mint/frame_rules.py, whatever devices send: a sample is refused where it would not fit after the
+sample before it, or after what the newest frame says of its device.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Mapping
+from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from mint.charter.model import Charter, Miner
 from mint.charter.seal import SealedCharter
+from mint.device_clock import DeviceClock
 from mint.effects import Post, Say
 from mint.envelope import Opened, Signer, object_hash
-from mint.sign_bytes import Stream
 from mint.errors import Reason, Rejected
+from mint.frame_log import Kept
 from mint.merkle import leaf_hash, root
 from mint.messages.frame import MAX_DECISIONS, NOTHING, Decision, DeviceEntry, Frame, MinerEntry
 from mint.messages.sample import Ack, MinerReading, Sample
+from mint.sign_bytes import Stream
+from mint.stream_rules import check_next, check_readings
 from mint.verdict import Proven
-from mint.device_clock import DeviceClock
-from twin_broker.twin import MinerTwin
+from twin_broker.storage import Append, Stored
+from twin_broker.twin import UNKNOWN_BOOT, MinerTwin
 
 MS = 1_000_000
 NO_HASH = bytes(32)
 # A device that missed this many frames is no longer waited for.
 PATIENCE_FRAMES = 3
-# Samples of one device between two frames: a ring's worth (agents resend at most 60).
+# Samples that a device may send at once: a ring's worth (agents resend at most 60).
 MAX_PENDING = 64
+# And for each frame: one is what an honest device sends, the other makes up for a burst.
+SAMPLES_A_FRAME = 2
 # Verdicts and receipts that wait for a frame; two in three would have to be new each second to fill it.
 MAX_WAITING = 1024
 # Frames are worth nothing to who was away longer; detectors ask for what they missed.
@@ -42,94 +51,164 @@ ACK_EXPIRY_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """A frame that was closed: what to store in one transaction, and what to say once it is stored."""
+    """A frame that was closed: what to keep in one piece, and what to say once it is kept."""
 
     number: int
     hash: bytes
     data: bytes
-    time_ms: int
     samples: tuple[bytes, ...]
+    verdicts: tuple[bytes, ...]
     clocks: Mapping[str, DeviceClock]
-    decided: tuple[Decision, ...]
     effects: tuple[Post | Say, ...]
+
+    @property
+    def append(self) -> Append:
+        """What to keep."""
+        stored = Stored(Kept(self.number, self.hash, self.data), self.samples, self.verdicts)
+        return Append((stored,), self.clocks)
+
+
+class _Waiting(NamedTuple):
+    """A decision that no frame has taken note of yet, and the verdict's envelope."""
+
+    decision: Decision
+    data: bytes
 
 
 @dataclass(slots=True)
 class _Device:
-    """One device between frames: its place in its stream, its newest sample, its clock."""
+    """One device between frames: its place in its stream, its newest sample, its clock.
+
+    `framed_boot` is its boot as the newest frame has it; `tokens` how many samples it may still send.
+    """
 
     session: int = 0
     sequence: int = 0
     boot: bytes = bytes(16)
     steal_ns: int = 0
+    framed_boot: bytes = bytes(16)
     clock: DeviceClock | None = None
     pending: list[bytes] = field(default_factory=list)
     missed: int = PATIENCE_FRAMES
+    tokens: int = MAX_PENDING
 
     def entry(self, name: str) -> DeviceEntry:
         leaf = leaf_hash(self.pending[-1]) if self.pending else NOTHING
         return DeviceEntry(name, self.session, self.sequence, self.boot, self.steal_ns, leaf)
 
+    def check(self, name: str, sample: Sample) -> None:
+        """Whether the sample's boot and steal time can come next.
+
+        Raises:
+            Rejected: IMPOSSIBLE.
+        """
+        if sample.boot == self.boot:
+            if sample.steal_ns < self.steal_ns:
+                raise Rejected(Reason.IMPOSSIBLE, f"{name}: steal time runs backwards")
+        elif sample.boot == self.framed_boot:
+            raise Rejected(Reason.IMPOSSIBLE, f"{name} is back in a boot that had ended")
+
+    def closed(self) -> None:
+        """A frame has closed."""
+        self.missed = 0 if self.pending else self.missed + 1
+        self.pending = []
+        self.framed_boot = self.boot
+        self.tokens = min(self.tokens + SAMPLES_A_FRAME, MAX_PENDING)
+
 
 class TwinManager:
-    """The state of one fog's manager; times are the manager's own, monotonic ns unless named `_ms` (Unix)."""
+    """The state of one fog's manager; times are the manager's own, monotonic ns unless named `_ms` (Unix).
+
+    `number` and `head` are those of the newest frame, `frame` is that itself (None before the first).
+    """
 
     def __init__(self, charter: SealedCharter, signer: Signer, now_ns: int) -> None:
         self._signer = signer
-        self.number, self.head = 0, NO_HASH
+        self._sealed = charter
+        self._miners: dict[str, Miner] = {}
         self.twins: dict[str, MinerTwin] = {}
         self._devices: dict[str, _Device] = {}
         # Miners in the newest sample of each device since the last frame.
         self._fresh: dict[str, frozenset[str]] = {}
         # Devices whose last sample claimed more time than has passed.
         self._gained: set[str] = set()
-        self._decided: dict[tuple[str, int], Decision] = {}
-        self._decisions: deque[Decision] = deque()
+        self._decisions: deque[_Waiting] = deque()
         self._receipts: deque[bytes] = deque()
         self._seen_receipts: deque[bytes] = deque(maxlen=MAX_WAITING)
         self._convicted: dict[str, int] = {}
         self._closed_ns = now_ns
+        self._set_head(None, NO_HASH)
         self.take_charter(charter)
 
     def take_charter(self, charter: SealedCharter) -> None:
-        """Go by this charter from the next frame on, which will name it."""
+        """Go by this charter from the next frame on, which will name it.
+
+        Samples that wait for that frame came under the old one: they are forgotten, and their agents send them again.
+        """
+        if any(device.pending for device in self._devices.values()):
+            self.resume(self.frame, self.head, self.clocks)
+        before = self._miners
         self._sealed = charter
+        self._framed: dict[str, MinerEntry] = {}
         self._charter: Charter = charter.charter
         self._topics = charter.topics()
-        self._miners: dict[str, Miner] = dict(sorted(charter.charter.miners_by_name().items()))
+        self._miners = dict(sorted(charter.charter.miners_by_name().items()))
         known = self._devices
         names = sorted(device.name for device in self._charter.devices)
-        self._devices = {name: known.get(name) or _Device() for name in names}
-        self.twins = {name: twin for name, twin in self.twins.items() if name in self._miners}
+        entries = self._entries()
+        self._devices = {name: known.get(name) or _device(entries.get(name)) for name in names}
+        kept = {name: twin for name, twin in self.twins.items() if name in self._miners}
+        self.twins = {
+            name: twin if before[name].device == self._miners[name].device else twin.moved()
+            for name, twin in kept.items()
+        } | {name: twin for name, twin in self._twins().items() if name not in kept}
+        self._decisions = deque(one for one in self._decisions if one.decision.miner in self._miners)
 
-    def resume(
-        self,
-        frame: Frame,
-        frame_hash: bytes,
-        clocks: Mapping[str, DeviceClock],
-        decided: Iterable[Decision],
-    ) -> None:
-        """Continue after the newest stored frame."""
-        self.number, self.head = frame.number, frame_hash
-        boots = {}
-        for entry in frame.devices:
-            boots[entry.device] = entry.boot
-            if entry.device in self._devices:
-                device = self._devices[entry.device]
-                device.session, device.sequence = entry.session, entry.sequence
-                device.boot, device.steal_ns = entry.boot, entry.steal_ns
-                device.clock = clocks.get(entry.device)
-        for miner in frame.miners:
-            if miner.miner in self._miners:
-                boot = boots.get(self._miners[miner.miner].device, bytes(16))
-                self.twins[miner.miner] = MinerTwin(_reading(miner), boot, whole=False)
-        self._decided = {(decision.miner, decision.began): decision for decision in decided}
+    def resume(self, frame: Frame | None, frame_hash: bytes, clocks: Mapping[str, DeviceClock]) -> None:
+        """Continue after this frame of the log (None: from its very beginning); what waits is forgotten."""
+        self._set_head(frame, frame_hash)
+        entries = self._entries()
+        self._devices = {name: _device(entries.get(name), clocks.get(name)) for name in self._devices}
+        self.twins = self._twins()
+        self._fresh.clear()
+        self._decisions.clear()
+
+    def _entries(self) -> dict[str, DeviceEntry]:
+        return {entry.device: entry for entry in self.frame.devices} if self.frame else {}
+
+    def _twins(self) -> dict[str, MinerTwin]:
+        """The charter's miners as the newest frame has them."""
+        entries = self.frame.miners if self.frame else ()
+        twins = {}
+        for entry in entries:
+            if entry.miner in self._miners:
+                # Of which boot a reading of the past is, and under another charter of which device, nobody knows.
+                comparable = entry.miner in self._framed
+                boot = self._devices[self._miners[entry.miner].device].framed_boot
+                twins[entry.miner] = MinerTwin(
+                    _reading(entry), boot if comparable else UNKNOWN_BOOT, whole=False
+                )
+        return twins
+
+    @property
+    def clocks(self) -> dict[str, DeviceClock]:
+        """The devices' clocks, where one is known."""
+        return {name: device.clock for name, device in self._devices.items() if device.clock}
+
+    def _set_head(self, frame: Frame | None, frame_hash: bytes) -> None:
+        self.frame, self.head = frame, frame_hash
+        self.number = frame.number if frame else 0
+        entries = frame.miners if frame else ()
+        self._offences = {entry.miner: entry.offences for entry in entries}
+        # What the next frame is compared with (mint/frame_rules.py).
+        comparable = frame is not None and frame.charter == self._sealed.hash
+        self._framed = {entry.miner: entry for entry in entries if entry.present and comparable}
 
     def sample(self, opened: Opened, now_ns: int) -> Say | None:
         """Take in a sample whose envelope is valid; an acknowledgement when it is stored already.
 
         Raises:
-            Rejected: out of order, or what it says cannot be.
+            Rejected: out of order, too many, or what it says cannot be.
         """
         body, sample = opened.body, opened.message
         if not isinstance(body, Stream) or not isinstance(sample, Sample):
@@ -137,6 +216,12 @@ class TwinManager:
         device = self._devices.get(body.sender)
         if device is None:
             raise Rejected(Reason.UNKNOWN_SENDER, f"{body.sender} is no device of this charter")
+        if not device.tokens:
+            raise Rejected(
+                Reason.TOO_OFTEN,
+                f"{body.sender} sends more than {MAX_PENDING} samples at once or {SAMPLES_A_FRAME} a frame",
+            )
+        device.tokens -= 1
         place = (device.session, device.sequence)
         if (body.session, body.sequence) <= place:
             if not device.pending:  # the agent has not heard that it is stored
@@ -144,38 +229,50 @@ class TwinManager:
             raise Rejected(
                 Reason.REPLAYED, f"{body.sender} {body.session}/{body.sequence}, already at {place}"
             )
-        if len(device.pending) >= MAX_PENDING:
-            raise Rejected(Reason.REPLAYED, f"{body.sender} sends more than {MAX_PENDING} samples a frame")
-        readings = self._readings(body.sender, sample)
-        if sample.boot == device.boot and sample.steal_ns < device.steal_ns:
-            raise Rejected(Reason.IMPOSSIBLE, f"{body.sender}: steal time runs backwards")
-        newest_ns = max((reading.after_ns for reading in readings), default=0)
+        self._check(body.sender, device, sample)
+        newest_ns = max((reading.after_ns for reading in sample.miners), default=0)
         if newest_ns:
             device.clock = self._checked_clock(body.sender, device, sample.boot, newest_ns, now_ns)
         device.session, device.sequence = body.session, body.sequence
         device.boot, device.steal_ns = sample.boot, sample.steal_ns
         device.pending.append(opened.data)
-        for reading in readings:
+        for reading in sample.miners:
             twin = self.twins.get(reading.miner)
             self.twins[reading.miner] = (
                 twin.next(reading, sample.boot) if twin else MinerTwin(reading, sample.boot)
             )
-        self._fresh[body.sender] = frozenset(reading.miner for reading in readings)
+        self._fresh[body.sender] = frozenset(reading.miner for reading in sample.miners)
         return None
 
-    def verdict(self, verdict_hash: bytes, proven: Proven) -> None:
-        """Take note of a valid verdict; several of one offence are one."""
-        key = (proven.miner.name, proven.began)
-        if key in self._decided:
+    def next_offence(self, miner: str) -> int | None:
+        """The number of the next offence of a miner, decided and waiting ones counted; None: it is not in the log."""
+        if miner not in self._offences:
+            return None
+        waiting = sum(one.decision.miner == miner for one in self._decisions)
+        return self._offences[miner] + waiting + 1
+
+    def verdict(self, verdict_hash: bytes, data: bytes, proven: Proven) -> None:
+        """Take note of a valid verdict; several of one offence are one.
+
+        Raises:
+            Rejected: it does not come next, or is on a frame that there is not.
+        """
+        miner = proven.miner.name
+        expected = self.next_offence(miner)
+        if expected is None or miner not in self._miners:
+            raise Rejected(Reason.IMPOSSIBLE, f"a verdict on {miner}, which is in no frame yet")
+        if proven.offence < expected:
             return
+        if proven.offence > expected:
+            raise Rejected(
+                Reason.BAD_CHAIN, f"offence {proven.offence} of {miner}, where {expected} comes next"
+            )
+        if proven.frame > self.number:
+            raise Rejected(Reason.NOT_PROVEN, f"a verdict on frame {proven.frame}, we are at {self.number}")
         if len(self._decisions) >= MAX_WAITING:
             raise Rejected(Reason.OVERSIZE, f"{MAX_WAITING} verdicts wait for a frame already")
-        decision = Decision(verdict_hash, proven.miner.name, proven.began, proven.rung)
-        self._decided[key] = decision
-        self._decisions.append(decision)
-        self._convicted[proven.miner.name] = max(
-            proven.until + self._charter.detection.d, self._convicted.get(proven.miner.name, 0)
-        )
+        self._decisions.append(_Waiting(Decision(verdict_hash, miner, proven.offence), data))
+        self._convicted[miner] = max(proven.until + self._charter.detection.d, self._convicted.get(miner, 0))
 
     def receipt(self, receipt_hash: bytes, miner: str, *, restored: bool) -> None:
         """Take note of an enforcer's receipt."""
@@ -200,11 +297,12 @@ class TwinManager:
         """Close the next frame."""
         charter = self._charter
         devices = tuple(device.entry(name) for name, device in self._devices.items())
-        decisions = tuple(self._decisions.popleft() for _ in range(min(len(self._decisions), MAX_DECISIONS)))
+        noted = self._take_decisions()
         receipts = tuple(self._receipts.popleft() for _ in range(min(len(self._receipts), MAX_DECISIONS)))
         for name, twin in self.twins.items():
             seen = name in self._fresh.get(self._miners[name].device, ())
             self.twins[name] = twin if seen else twin.silent()
+        decided = Counter(one.decision.miner for one in noted)
         frame = Frame(
             fog=charter.fog,
             number=self.number + 1,
@@ -214,33 +312,46 @@ class TwinManager:
             root=root([entry.leaf for entry in devices if entry.leaf]),
             devices=devices,
             miners=tuple(
-                self.twins[name].entry(miner) for name, miner in self._miners.items() if name in self.twins
+                self.twins[name].entry(miner, self._offences.get(name, 0) + decided[name])
+                for name, miner in self._miners.items()
+                if name in self.twins
             ),
-            decisions=decisions,
+            decisions=tuple(one.decision for one in noted),
             receipts=receipts,
         )
         data = self._signer.object(frame)
         samples = tuple(sample for device in self._devices.values() for sample in device.pending)
         acked = [(name, device) for name, device in self._devices.items() if device.pending]
-        self.number, self.head, self._closed_ns = frame.number, object_hash(data), now_ns
+        self._set_head(frame, object_hash(data))
+        self._closed_ns = now_ns
         for device in self._devices.values():
-            device.missed = 0 if device.pending else device.missed + 1
-            device.pending = []
+            device.closed()
         self._fresh.clear()
         return Closed(
             number=frame.number,
             hash=self.head,
             data=data,
-            time_ms=time_ms,
             samples=samples,
-            clocks={name: device.clock for name, device in self._devices.items() if device.clock},
-            decided=decisions,
+            verdicts=tuple(one.data for one in noted),
+            clocks=self.clocks,
             effects=(
                 self.frame_post(data),
                 *(self._ack(name, device) for name, device in acked),
                 *self._twin_messages(),
             ),
         )
+
+    def _take_decisions(self) -> list[_Waiting]:
+        """Those that the next frame takes note of: in their order, one a miner, as many as a frame holds."""
+        taken: dict[str, _Waiting] = {}
+        left: deque[_Waiting] = deque()
+        for one in self._decisions:
+            if one.decision.miner in taken or len(taken) == MAX_DECISIONS:
+                left.append(one)
+            else:
+                taken[one.decision.miner] = one
+        self._decisions = left
+        return list(taken.values())
 
     def frame_post(self, data: bytes) -> Post:
         """Publish a stored frame (again: after a restart the newest may not have been told)."""
@@ -282,27 +393,24 @@ class TwinManager:
         self._gained.discard(name)
         return clock
 
-    def _readings(self, sender: str, sample: Sample) -> list[MinerReading]:
-        """The readings of `sample`, every one possible after the one before."""
-        names = [reading.miner for reading in sample.miners]
-        if len(set(names)) != len(names):
-            raise Rejected(Reason.MALFORMED, f"{sender} reports a miner twice")
+    def _check(self, sender: str, device: _Device, sample: Sample) -> None:
+        """Whether `sample` can come after the one before it, and in a frame after the newest one."""
+        check_readings(sender, sample, self._miners)
+        device.check(sender, sample)
         for reading in sample.miners:
-            miner = self._miners.get(reading.miner)
-            if miner is None or miner.device != sender:
-                raise Rejected(Reason.IMPOSSIBLE, f"{sender} reports {reading.miner}, which is not its miner")
-            if reading.before_ns > reading.after_ns:
-                raise Rejected(
-                    Reason.IMPOSSIBLE, f"{sender}: a read of {reading.miner} ends before it begins"
-                )
             twin = self.twins.get(reading.miner)
-            if twin is None or twin.boot != sample.boot:
-                continue
-            if reading.before_ns < twin.reading.after_ns:
-                raise Rejected(Reason.IMPOSSIBLE, f"{sender}: time of {reading.miner} runs backwards")
-            if reading.epoch == twin.reading.epoch and reading.usage_ns < twin.reading.usage_ns:
-                raise Rejected(Reason.IMPOSSIBLE, f"{sender}: use of {reading.miner} runs backwards")
-        return list(sample.miners)
+            if twin is not None and twin.boot == sample.boot:
+                check_next(sender, twin.reading, reading)
+            framed = self._framed.get(reading.miner)
+            if framed is not None and sample.boot == device.framed_boot:
+                check_next(sender, framed, reading)
+
+
+def _device(entry: DeviceEntry | None, clock: DeviceClock | None = None) -> _Device:
+    """A device as a frame has it; None: no frame has."""
+    if entry is None:
+        return _Device(clock=clock)
+    return _Device(entry.session, entry.sequence, entry.boot, entry.steal_ns, entry.boot, clock)
 
 
 def _reading(entry: MinerEntry) -> MinerReading:

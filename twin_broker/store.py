@@ -1,4 +1,4 @@
-"""The manager's disk: the frame log and the samples it rests on, in SQLite (WAL, synced at every commit).
+"""The manager's disk: the frame log and what it rests on, in SQLite (WAL, synced at every commit).
 
 A frame is stored before anyone is told of it, with the samples that are acknowledged because of it, in one
 transaction: after kill -9 either all of it is there or none.
@@ -9,38 +9,34 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 
-from mint.envelope import Envelope
-from mint.sign_bytes import Object, Stream
-from mint.errors import InputError, Rejected
-from mint.messages.frame import Decision, Frame
-from mint.messages.sample import Sample
-from mint.wire import Int, Name, Wire, decode, encode
 from mint.device_clock import DeviceClock
-from twin_broker.core import Closed
+from mint.envelope import Envelope, object_hash
+from mint.errors import InputError, Rejected
+from mint.frame_log import FrameTable, Kept
+from mint.messages.frame import Frame
+from mint.messages.sample import Sample
+from mint.sign_bytes import Object, Stream
+from mint.wire import Int, Name, Wire, decode, encode
+from twin_broker.storage import Append, Cut, Stored
 
 # A day at one frame a second, some 400 MiB for sixteen miners: time to export what happened, then it goes.
 KEEP_FRAMES = 86_400
 # Pruning every frame would double the writes.
 PRUNE_EVERY = 600
-# Offences remembered, so that a verdict that comes again is known: thousands of times any fleet's number.
-KEEP_DECISIONS = 100_000
+# Raised whenever the tables change; SQLite keeps it in the file's header. The first version wrote none (0).
+SCHEMA_VERSION = 2
 
 T = TypeVar("T")
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS frame (
-  number INTEGER PRIMARY KEY, hash BLOB NOT NULL, data BLOB NOT NULL, samples BLOB NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS decision (
-  id INTEGER PRIMARY KEY, miner TEXT NOT NULL, began INTEGER NOT NULL, data BLOB NOT NULL,
-  UNIQUE (miner, began)
-) STRICT;
+CREATE TABLE IF NOT EXISTS samples (number INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS verdict (hash BLOB PRIMARY KEY, number INTEGER NOT NULL, data BLOB NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS verdict_of ON verdict (number);
 CREATE TABLE IF NOT EXISTS clocks (one INTEGER PRIMARY KEY CHECK (one = 1), data BLOB NOT NULL) STRICT;
 """
 
@@ -63,16 +59,6 @@ class _Samples(Wire, frozen=True):
     samples: Annotated[tuple[bytes, ...], msgspec.Meta(max_length=1 << 20)]
 
 
-@dataclass(frozen=True, slots=True)
-class StoredFrame:
-    """A frame as stored: its envelope, hash, and the sample envelopes that came with it."""
-
-    number: int
-    hash: bytes
-    data: bytes
-    samples: tuple[bytes, ...]
-
-
 class Sampled(NamedTuple):
     """A sample and the device it is of."""
 
@@ -81,20 +67,23 @@ class Sampled(NamedTuple):
 
 
 class FrameStore:
-    """The frame log on disk."""
+    """The frame log on disk: a `twin_broker.storage.Storage`."""
 
     def __init__(self, path: Path, manager_boot: bytes) -> None:
         """Open or make the database; `manager_boot` tells one uptime of this host from the next.
 
         Raises:
-            InputError: it cannot be opened, or is damaged.
+            InputError: it cannot be opened, is damaged, or is another version's.
         """
         self._boot = manager_boot
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, isolation_level=None)
+            check_version(self._db, path)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            self._log = FrameTable(self._db)
             self._db.executescript(SCHEMA)
         except (OSError, sqlite3.Error) as error:
             raise InputError(
@@ -105,43 +94,55 @@ class FrameStore:
         """Close the database."""
         self._db.close()
 
-    def append(self, closed: Closed) -> None:
-        """Store a closed frame with everything that goes with it; on disk when this returns."""
-        db = self._db
-        clocks = _Clocks(self._boot, tuple(_clock(name, clock) for name, clock in closed.clocks.items()))
-        with db:
+    def keep(self, what: Append | Cut) -> None:
+        """Do what the manager asks; on disk, all of it or nothing, when this returns.
+
+        Raises:
+            sqlite3.Error: the disk refuses, or a frame of that number is there already.
+        """
+        with self._db as db:
             db.execute("BEGIN")
-            db.execute(
-                "INSERT INTO frame VALUES (?, ?, ?, ?)",
-                (closed.number, closed.hash, closed.data, encode(_Samples(closed.samples))),
-            )
-            for decision in closed.decided:
-                db.execute(
-                    "INSERT OR IGNORE INTO decision (miner, began, data) VALUES (?, ?, ?)",
-                    (decision.miner, decision.began, encode(decision)),
-                )
-            db.execute("INSERT OR REPLACE INTO clocks VALUES (1, ?)", (encode(clocks),))
-            if closed.number % PRUNE_EVERY == 0:
-                db.execute("DELETE FROM frame WHERE number <= ?", (closed.number - KEEP_FRAMES,))
-                db.execute(
-                    "DELETE FROM decision WHERE id <= (SELECT max(id) FROM decision) - ?", (KEEP_DECISIONS,)
-                )
+            if isinstance(what, Cut):
+                self._log.cut(what.after)
+                for table in ("samples", "verdict"):
+                    db.execute(f"DELETE FROM {table} WHERE number > ?", (what.after,))  # noqa: S608 (of ours)
+                return
+            for stored in what.frames:
+                self._append(stored)
+            clocks = tuple(_clock(name, clock) for name, clock in what.clocks.items())
+            db.execute("INSERT OR REPLACE INTO clocks VALUES (1, ?)", (encode(_Clocks(self._boot, clocks)),))
 
-    def newest(self) -> StoredFrame | None:
+    def _append(self, stored: Stored) -> None:
+        number = stored.kept.number
+        # Its number is the key: what is there already is not written over.
+        self._db.execute("INSERT INTO samples VALUES (?, ?)", (number, encode(_Samples(stored.samples))))
+        self._log.append(stored.kept)
+        for data in stored.verdicts:
+            row = (object_hash(data), number, data)
+            self._db.execute("INSERT OR REPLACE INTO verdict VALUES (?, ?, ?)", row)
+        if number % PRUNE_EVERY == 0:
+            oldest = number - KEEP_FRAMES + 1
+            self._log.prune(oldest)
+            for table in ("samples", "verdict"):
+                self._db.execute(f"DELETE FROM {table} WHERE number < ?", (oldest,))  # noqa: S608 (of ours)
+
+    def newest(self) -> Kept | None:
         """The head of the log; None when there is none."""
-        row = self._db.execute("SELECT * FROM frame ORDER BY number DESC LIMIT 1").fetchone()
-        return None if row is None else _stored(row)
+        return self._log.newest()
 
-    def range(self, first: int, count: int) -> list[StoredFrame]:
+    def frames(self, first: int, count: int) -> list[Kept]:
         """The `count` oldest frames from number `first` on, in order."""
-        rows = self._db.execute(
-            "SELECT * FROM frame WHERE number >= ? ORDER BY number LIMIT ?", (first, count)
-        )
-        return [_stored(row) for row in rows]
+        return self._log.frames(first, count)
 
-    def decisions(self) -> list[Decision]:
-        """Every decision remembered."""
-        return [decode(data, Decision) for (data,) in self._db.execute("SELECT data FROM decision")]
+    def samples(self, number: int) -> tuple[bytes, ...]:
+        """The envelopes of samples that came with frame `number`."""
+        row = self._db.execute("SELECT data FROM samples WHERE number = ?", (number,)).fetchone()
+        return () if row is None else decode(row[0], _Samples).samples
+
+    def verdicts(self, number: int) -> tuple[bytes, ...]:
+        """The envelopes of the verdicts that frame `number` takes note of."""
+        rows = self._db.execute("SELECT data FROM verdict WHERE number = ? ORDER BY hash", (number,))
+        return tuple(data for (data,) in rows)
 
     def clocks(self) -> Mapping[str, DeviceClock]:
         """The devices' clocks as of the newest frame; none after a reboot, for our own time began again."""
@@ -155,6 +156,24 @@ class FrameStore:
             )
             for clock in stored.clocks
         }
+
+
+def check_version(db: sqlite3.Connection, path: Path) -> None:
+    """Check that a database is empty or holds the tables that this version of MinT writes.
+
+    Raises:
+        InputError: it is another version's.
+    """
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if version == SCHEMA_VERSION or (version == 0 and tables == 0):
+        return
+    age = "an older" if version < SCHEMA_VERSION else "a newer"
+    raise InputError(
+        str(path),
+        f"is the frame log of {age} version of MinT (format {version}, this one reads {SCHEMA_VERSION})",
+        "read it with that version (mint export), or move it away and start anew",
+    )
 
 
 class FrameReader:
@@ -185,7 +204,7 @@ class FrameReader:
 
     def samples(self, number: int) -> tuple[Sampled, ...]:
         """The samples that came with frame `number`, with their devices."""
-        rows = self._rows("SELECT samples FROM frame WHERE number = ?", number)
+        rows = self._rows("SELECT data FROM samples WHERE number = ?", number)
         return tuple(sample for (data,) in rows for sample in self._decoded(_sampled, data))
 
     def _decoded(self, decoder: Callable[[bytes], T], data: bytes) -> T:
@@ -199,6 +218,7 @@ class FrameReader:
         address = f"{self._path.resolve().as_uri()}?mode=ro{'&immutable=1' if quiet else ''}"
         try:
             with closing(sqlite3.connect(address, uri=True)) as db:
+                check_version(db, self._path)
                 return db.execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise self._wrong(error) from None
@@ -220,8 +240,3 @@ def frame_in(data: bytes) -> Frame:
 
 def _clock(name: str, clock: DeviceClock) -> _Clock:
     return _Clock(name, clock.boot, clock.device_ns, clock.offset_ns, clock.begun_ns, clock.settled)
-
-
-def _stored(row: tuple[int, bytes, bytes, bytes]) -> StoredFrame:
-    number, frame_hash, data, samples = row
-    return StoredFrame(number, frame_hash, data, decode(samples, _Samples).samples)

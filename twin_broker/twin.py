@@ -13,6 +13,8 @@ from mint.wire import MOST
 FULL = 100_000
 # A miner that uses less than this of its entitlement is idle: it mines for nobody, itself included.
 IDLE = FULL // 10
+# The boot of a reading whose boot is not known: it compares with no other.
+UNKNOWN_BOOT = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,12 @@ class MinerTwin:
         """The twin after a frame that brought nothing new."""
         return replace(self, silent_frames=self.silent_frames + 1)
 
-    def entry(self, miner: Miner) -> MinerEntry:
-        """The miner in the frame that is being closed."""
+    def moved(self) -> MinerTwin:
+        """The twin of a miner that the charter has put on another device: what was read there compares with nothing."""
+        return replace(self, boot=UNKNOWN_BOOT)
+
+    def entry(self, miner: Miner, offences: int) -> MinerEntry:
+        """The miner in the frame that is being closed; `offences`: those that the log has taken note of by then."""
         reading = self.reading
         return MinerEntry(
             miner=miner.name,
@@ -50,6 +56,7 @@ class MinerTwin:
             throttled_ns=reading.throttled_ns,
             gpu_ppm=reading.gpu_ppm,
             entitled_ppm=miner.entitlement.cpu_ppm,
+            offences=offences,
         )
 
     def message(self, miner: Miner, frame: int, *, convicted: bool, dark_frames: int) -> Twin:
