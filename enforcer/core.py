@@ -13,8 +13,8 @@ What a miner should have:
 
 - no verdict: what it has. A difference from its entitlement is drift: told, once a distinct drift, and left as
   it is (unless the charter says `always_reconcile`).
-- a verdict that the charter lets us carry out: the quota of its rung, until the books balance (ledger.py) and
-  the frame number that the penalty lasts to is reached; then its entitlement.
+- a verdict that the charter lets us carry out: the quota of its rung (the n-th offence is on the n-th), until the
+  books balance (ledger.py) and the frame number that the penalty lasts to is reached; then its entitlement.
 - use that does not fall although we keep the quota right (someone refills the bucket, or raises the quota
   between our looks): half the quota, again and again, then a pause until the books balance.
 - a verdict under a hold, a pardon or `observe`: hands off, after undoing what we had done already.
@@ -69,6 +69,7 @@ class Core:
     _pardons: frozenset[tuple[str, int]] = field(init=False)
     _period_ns: int = field(init=False)
     _dirty: set[str] = field(default_factory=set)
+    _forgotten: set[str] = field(default_factory=set)
     _receipts: deque[Receipt] = field(default_factory=lambda: deque(maxlen=MAX_RECEIPTS))
     _watch: dict[str, tuple[int, int]] = field(default_factory=dict)
     _told_ns: dict[str, int] = field(default_factory=dict)
@@ -77,7 +78,11 @@ class Core:
         self.take_charter(self.charter)
 
     def take_charter(self, charter: Charter) -> None:
-        """Go by this charter from now on."""
+        """Go by this charter from now on.
+
+        Of a miner that is no longer in it nothing is known but penalties in progress: its name may be given to
+        another one, whose offences count from 1.
+        """
         self.charter = charter
         self.miners = {
             miner.name: miner
@@ -86,8 +91,20 @@ class Core:
             for device in node.devices
             for miner in charter.miners_on(device)
         }
-        self._pardons = frozenset((pardon.miner, pardon.began) for pardon in charter.pardons)
+        self._pardons = frozenset((pardon.miner, pardon.offence) for pardon in charter.pardons)
         self._period_ns = charter.period_ms * 1_000_000
+        for name in self.states.keys() - charter.miners_by_name().keys():
+            self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        state = self.states[name]
+        if state.cases:
+            self.states[name] = replace(state, known=(), settled=0)
+            self._dirty.add(name)
+        else:
+            del self.states[name]
+            self._dirty.discard(name)
+            self._forgotten.add(name)
 
     # --- frames and verdicts ---
 
@@ -101,31 +118,26 @@ class Core:
         late = (now_ns - self.frame_ns) // self._period_ns
         return self.frame + late if late > PATIENCE_PERIODS else self.frame
 
-    def knows(self, miner: str, began: int) -> bool:
-        """Whether a verdict on this offence can change nothing: not our miner, or taken up already."""
+    def knows(self, miner: str, offence: int) -> bool:
+        """Whether this offence has been taken up already."""
         state = self.states.get(miner, MinerState())
-        return miner not in self.miners or began <= state.settled or began in state.known
+        return offence <= state.settled or offence in state.known
 
     def accept(self, verdict: bytes, proven: Proven, now_ns: int) -> bool:
         """Take up a verified verdict (with its hash); False when nothing is new about it. A look is due then."""
         miner = proven.miner.name
-        if self.knows(miner, proven.began):
+        if miner not in self.miners or self.knows(miner, proven.offence):
             return False
         self.see_frame(proven.frame, now_ns)
         state = self.states.get(miner, MinerState())
-        known = sorted((*state.known, proven.began))
-        settled = state.settled
-        while len(known) > MAX_KNOWN:
-            settled = known.pop(0)
-        cases = sorted((*state.cases, Case.opened(verdict, proven)), key=lambda case: case.began)
+        settled, known = _taken_up(state, proven.offence)
+        cases = sorted((*state.cases, Case.opened(verdict, proven)), key=lambda case: case.offence)
         if len(cases) > MAX_CASES:
             last, kept = cases.pop(), cases[-1]
-            worse = last if last.rung > kept.rung else kept
-            cases[-1] = replace(
-                kept, rung=worse.rung, share_ppm=worse.share_ppm, until=max(last.until, kept.until)
-            )
-        self.states[miner] = replace(state, known=tuple(known), settled=settled, cases=tuple(cases))
+            cases[-1] = replace(kept, share_ppm=last.share_ppm, until=max(last.until, kept.until))
+        self.states[miner] = replace(state, known=known, settled=settled, cases=tuple(cases))
         self._dirty.add(miner)
+        self._forgotten.discard(miner)
         return True
 
     # --- miners ---
@@ -152,7 +164,7 @@ class Core:
         if not state.cases:
             return self._unjudged(miner, state, seen, now_ns)
         frame = self.frame_at(now_ns)
-        due = tuple(case for case in state.cases if (miner.name, case.began) not in self._pardons)
+        due = tuple(case for case in state.cases if (miner.name, case.offence) not in self._pardons)
         if all(case.over(frame) for case in due):
             return self._ended(miner, state, due, seen)
         pardoned, state = _pardoned(state.cases, due), replace(state, cases=due)
@@ -190,14 +202,15 @@ class Core:
 
     def pending(self) -> Change | None:
         """What is to be stored; None: nothing."""
-        if not self._dirty and not self._receipts:
+        if not self._dirty and not self._forgotten and not self._receipts:
             return None
         states = {name: self.states[name] for name in sorted(self._dirty)}
-        return Change(states, tuple(self._receipts), self.number, self.frame)
+        return Change(states, tuple(sorted(self._forgotten)), tuple(self._receipts), self.number, self.frame)
 
     def stored(self) -> None:
         """What `pending` said is on disk."""
         self._dirty.clear()
+        self._forgotten.clear()
         self._receipts.clear()
 
     # --- what a miner should have ---
@@ -296,7 +309,7 @@ class Core:
             miner=before.miner,
             action=note.action,
             verdict=note.case.verdict if note.case else b"",
-            began=note.case.began if note.case else 0,
+            offence=note.case.offence if note.case else 0,
             quota_before_ppm=_ppm(before),
             quota_after_ppm=_ppm(after),
             usage_ns=count.usage_ns if count else 0,
@@ -305,9 +318,17 @@ class Core:
         )
 
 
+def _taken_up(state: MinerState, offence: int) -> tuple[int, tuple[int, ...]]:
+    """`settled` and `known` with one offence more."""
+    settled, known = state.settled, sorted((*state.known, offence))
+    while known and (known[0] == settled + 1 or len(known) > MAX_KNOWN):
+        settled = known.pop(0)
+    return settled, tuple(known)
+
+
 def _lead(cases: tuple[Case, ...]) -> Case:
-    """The case that sets the quota: of the highest rung, and of those the one of the smallest share."""
-    return max(cases, key=lambda case: (case.rung, -case.share_ppm, -case.began))
+    """The case that sets the quota: of the highest offence, and of those the one of the smallest share."""
+    return max(cases, key=lambda case: (case.offence, -case.share_ppm))
 
 
 def _all_told(cases: tuple[Case, ...], told: Literal["correct", "withheld"]) -> tuple[Case, ...]:
@@ -321,12 +342,12 @@ def _pardoned(cases: tuple[Case, ...], due: tuple[Case, ...]) -> tuple[Note, ...
 def _terms(case: Case) -> str:
     """A penalty in words."""
     share = f"{case.share_ppm / 10_000:g} % of entitlement"
-    return f"rung {case.rung}: {share}, {case.books.excess_ns // NS_PER_MS} ms to give back"
+    return f"offence {case.offence}: {share}, {case.books.excess_ns // NS_PER_MS} ms to give back"
 
 
 def _segments(state: MinerState) -> tuple[object, ...]:
     """What may not be lost of a state at a crash; the rest is seen again at the next look."""
-    return (state.imposed, *((case.began, case.told, case.books.segment) for case in state.cases))
+    return (state.imposed, *((case.offence, case.told, case.books.segment) for case in state.cases))
 
 
 def _ppm(seen: Seen) -> int:

@@ -5,13 +5,17 @@ taken and no more. It is even when the use since then is at entitlement again:
 
     excess = carried + (usage - base usage) - entitled x (time - base time)  <=  0
 
+What was given back before anybody looked counts as well, so an enforcer that has forgotten a penalty it carried out
+(its disk was put back to an older state) takes nothing a second time when the verdict comes again: the books are even
+at once. Only where the device booted in between can they not tell, and the whole amount is due again.
+
 The counter and the clock may begin again while an account is open:
 
 - **The parent cgroup was made anew** (another epoch, or a counter that ran backwards): the new counter is
   counted from zero, and time goes on. What was used between the last look and the end of the old cgroup was
   never seen: at most a period at the low quota.
-- **The device booted:** use is counted from zero likewise, and time from the first look after the boot; the
-  time in between, which nobody measured, earns nothing.
+- **The device booted:** use and time are counted from zero likewise, as the device's own clock does; the time that
+  it was off earns nothing.
 - **The entitlement changed** (a new charter): what was used until then is judged by the old one.
 
 In all three the excess so far is carried over. Amounts are ns of CPU time, rounded up where ppm divide.
@@ -88,7 +92,7 @@ class Books(msgspec.Struct, frozen=True, array_like=True):
     def at(self, count: Count, entitled_ppm: int) -> Books:
         """The books after one more look, made under an entitlement of `entitled_ppm`."""
         if count.boot != self.boot:
-            return self._carry(count, entitled_ppm, base_ns=count.mono_ns, base_usage_ns=0)
+            return self._carry(count, entitled_ppm, base_ns=0, base_usage_ns=0)
         if count.mono_ns < self.seen_ns:  # older than what we know: nothing new
             return self
         if count.epoch != self.epoch or count.usage_ns < self.seen_usage_ns:
@@ -113,15 +117,14 @@ class Books(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Case(msgspec.Struct, frozen=True, array_like=True):
-    """One offence under penalty: its id within its miner (`began`), its verdict, its terms, its books.
+    """One offence under penalty: the how-many-eth of its miner, its verdict, its terms, its books.
 
     `share_ppm` of entitlement is the quota until the books balance and frame `until` is reached. `told` is
     which receipt said last how we stand to it.
     """
 
-    began: int
+    offence: int
     verdict: bytes
-    rung: int
     share_ppm: Annotated[int, Meta(le=MOST_SHARE_PPM)]
     until: int
     books: Books
@@ -130,11 +133,10 @@ class Case(msgspec.Struct, frozen=True, array_like=True):
     @classmethod
     def opened(cls, verdict: bytes, proven: Proven) -> Case:
         """The case that a verified verdict (with this hash) opens, on the terms of the charter it names."""
-        share_ppm = proven.charter.charter.rung(proven.rung).quota_share_ppm
+        share_ppm = proven.charter.charter.rung(proven.offence).quota_share_ppm
         return cls(
-            began=proven.began,
+            offence=proven.offence,
             verdict=verdict,
-            rung=proven.rung,
             share_ppm=min(share_ppm, MOST_SHARE_PPM),
             until=proven.until,
             books=Books.opened(proven),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import msgspec
 from msgspec import Meta
@@ -16,21 +16,21 @@ from mint.messages.receipt import Action, Receipt
 # Offences open at once on one miner. Detectors name a new one at most every few seconds while an old penalty
 # lasts; beyond this many the newest is folded into the one before it, which keeps the longer books.
 MAX_CASES = 8
-# Offences remembered on one miner, so that none is punished twice: months of a bad miner. Those that began
-# before the oldest one remembered are taken for settled.
+# Offences taken up before those of lower numbers, whose verdicts have not come yet. Beyond this many those that
+# are missing will not come any more, and are taken for settled.
 MAX_KNOWN = 64
 
 
 class MinerState(msgspec.Struct, frozen=True, array_like=True):
     """What is known of a miner between looks, and kept on disk.
 
-    `known` are offences taken up (sorted), `settled` is the frame up to which all others count as settled too.
+    Offences taken up, so that none is punished twice: all up to number `settled`, and `known` beyond it (sorted).
     `imposed`: we have put its quota low; `halvings` and `paused`: how much lower than the rung says. `drift`
     is the drift told last.
     """
 
     known: Annotated[tuple[int, ...], Meta(max_length=MAX_KNOWN)] = ()
-    settled: int = -1
+    settled: int = 0
     cases: Annotated[tuple[Case, ...], Meta(max_length=MAX_CASES)] = ()
     imposed: bool = False
     halvings: int = 0
@@ -70,9 +70,38 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What has to be on disk, in one transaction, before any of its receipts is told."""
+    """What has to be on disk, in one transaction, before any of its receipts is told.
+
+    `forgotten`: miners of which nothing is to be known any more.
+    """
 
     states: Mapping[str, MinerState]
+    forgotten: tuple[str, ...]
     receipts: tuple[Receipt, ...]
     number: int
     frame: int
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What was known when the last change was stored."""
+
+    states: dict[str, MinerState]
+    number: int
+    frame: int
+
+
+class Memory(Protocol):
+    """Where an enforcer keeps what it may not forget: a file (store.py), or a simulated disk."""
+
+    def load(self) -> Saved:
+        """Everything but the receipts that wait."""
+
+    def commit(self, change: Change, receipts: Iterable[bytes]) -> None:
+        """Store a change with its signed receipts, all or nothing."""
+
+    def waiting(self) -> tuple[int, bytes] | None:
+        """The oldest receipt that the broker has not acknowledged, with its number."""
+
+    def acknowledged(self, number: int) -> None:
+        """The broker has this receipt."""

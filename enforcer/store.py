@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from enforcer.state import Change, MinerState
+from enforcer.state import Change, MinerState, Saved
 from mint.errors import InputError
 
-VERSION = 1
+# 1 named offences by the frame they began at, which no number of an offence follows from.
+VERSION = 2
 # Receipts that wait for a broker: days of an ordinary device. Then the oldest go; their numbers show the gap.
 MAX_OUTBOX = 4096
 
@@ -26,15 +26,6 @@ CREATE TABLE mark (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT N
 CREATE TABLE outbox (number INTEGER PRIMARY KEY, data BLOB NOT NULL);
 INSERT INTO mark VALUES (1, 0, 0);
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """What was known when the last change was stored."""
-
-    states: dict[str, MinerState]
-    number: int
-    frame: int
 
 
 class Store:
@@ -87,6 +78,7 @@ class Store:
                 "INSERT INTO miner VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET state = excluded.state",
                 [(name, msgspec.msgpack.encode(state)) for name, state in change.states.items()],
             )
+            self._db.executemany("DELETE FROM miner WHERE name = ?", [(name,) for name in change.forgotten])
             self._db.execute("UPDATE mark SET number = ?, frame = ?", (change.number, change.frame))
             numbered = zip((receipt.number for receipt in change.receipts), receipts, strict=True)
             self._db.executemany("INSERT INTO outbox VALUES (?, ?)", numbered)

@@ -35,6 +35,8 @@ class Disk:
 
     def commit(self, change: Change) -> None:
         self.states |= {name: msgspec.msgpack.encode(state) for name, state in change.states.items()}
+        for name in change.forgotten:
+            self.states.pop(name, None)
         self.number, self.frame = change.number, change.frame
         self.receipts += change.receipts
 
@@ -62,8 +64,8 @@ class Device:
         self.crash_in = None
         self.core = self._started()
         self._reconcile()
-        for began, proven in self.retained.items():
-            self.core.accept(bytes([began % 256]) * 32, proven, self.mono_ns)
+        for offence, proven in self.retained.items():
+            self.core.accept(bytes([offence % 256]) * 32, proven, self.mono_ns)
         self._reconcile()
 
     def use(self, periods: int = 1) -> None:
@@ -92,8 +94,8 @@ class Device:
 
     def judge(self, proven: Proven) -> None:
         """A verdict arrives, and stays at the broker."""
-        self.retained[proven.began] = proven
-        if self.core.accept(bytes([proven.began % 256]) * 32, proven, self.mono_ns):
+        self.retained[proven.offence] = proven
+        if self.core.accept(bytes([proven.offence % 256]) * 32, proven, self.mono_ns):
             self.reconcile()
 
     def reconcile(self) -> Plan | None:

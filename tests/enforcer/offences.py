@@ -101,17 +101,17 @@ class Keys:
         last: bytes,
         *,
         miner: str = MINERS[0],
+        offence: int = 1,
         began: int = 7,
         frame: int = 10,
-        rung: int = 1,
         voters: Iterable[str] = DETECTORS[:3],
         charter: bytes | None = None,
     ) -> Verdict:
         refs = [SampleRef(DEVICE, 1, n, leaf_hash(data)) for n, data in enumerate((first, last), 1)]
-        accusation = Accusation(miner, began, "budget", rung, 1, refs[0], refs[1])
+        accusation = Accusation(miner, offence, began, "budget", 1, *refs)
         votes = tuple(self.vote(detector, accusation, frame, charter) for detector in voters)
         named = charter or self.sealed.hash
-        return Verdict(FOG, named, miner, began, frame, rung, "used too much", votes, first, last)
+        return Verdict(FOG, named, miner, offence, frame, began, "budget", 1, votes, first, last)
 
     def publish(self, verdict: Verdict, publisher: str = DETECTORS[0]) -> tuple[str, bytes]:
         """Topic and envelope."""
@@ -131,18 +131,18 @@ def proven(
     boot: bytes = b"b" * 16,
     epoch: int = 1,
     miner: str = MINERS[0],
-    began: int = 7,
+    offence: int = 1,
     frame: int = 10,
-    rung: int = 1,
 ) -> Proven:
     """What a verdict would prove by two readings (time, use)."""
     charter = sealed.charter
     return Proven(
         miner=charter.miners_by_name()[miner],
-        began=began,
+        offence=offence,
+        began=7,
         frame=frame,
-        rung=rung,
-        until=frame + charter.rung(rung).frames,
+        frame_hash=FRAME_HASH,
+        until=frame + charter.rung(offence).frames,
         evidence="budget",
         excess_ns=last[1] - first[1] - CPU_PPM * (last[0] - first[0]) // 1_000_000,
         first=Reading(first[0], first[0], first[1]),

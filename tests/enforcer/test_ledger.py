@@ -44,9 +44,9 @@ def test_a_counter_that_runs_backwards_began_again() -> None:
 
 
 def test_the_time_a_device_was_off_earns_nothing() -> None:
-    later = books().at(Count(NEXT_BOOT, 9, 500 * S, entitled_ns(1)), CPU_PPM)
-    assert later.excess_ns == entitled_ns(3)
-    assert later.at(Count(NEXT_BOOT, 9, 503 * S, entitled_ns(1)), CPU_PPM).balanced
+    later = books().at(Count(NEXT_BOOT, 9, 4 * S, entitled_ns(5)), CPU_PPM)
+    assert later.excess_ns == entitled_ns(2 + 5 - 4)
+    assert later.at(Count(NEXT_BOOT, 9, 7 * S, entitled_ns(5)), CPU_PPM).balanced
 
 
 def test_a_new_entitlement_judges_only_what_comes() -> None:
@@ -91,10 +91,12 @@ def test_nothing_used_is_ever_forgotten_and_no_time_is_counted_twice(
     used, time = account.seen_usage_ns - account.base_usage_ns, 2 * S
     for waited, use, what in history:
         if what == "boot":
-            boot, epoch, mono, counter = boot + 1, epoch + 1, waited, use
+            boot, epoch, mono, counter = boot + 1, epoch + 1, 0, 0
+        time += waited
+        mono += waited
+        if what == "boot":
+            counter = use
         else:
-            time += waited
-            mono += waited
             epoch += what != "goes on"
             counter = use if what != "goes on" else counter + use
         used += use

@@ -23,7 +23,7 @@ def receipt(number: int) -> Receipt:
 
 def change(*numbers: int, state: MinerState | None = None, frame: int = 0) -> Change:
     states = {MINERS[0]: state} if state else {}
-    return Change(states, tuple(map(receipt, numbers)), max(numbers, default=0), frame)
+    return Change(states, (), tuple(map(receipt, numbers)), max(numbers, default=0), frame)
 
 
 def test_what_was_committed_is_there_after_a_restart(tmp_path: Path) -> None:
@@ -43,6 +43,14 @@ def test_what_was_committed_is_there_after_a_restart(tmp_path: Path) -> None:
     assert again.waiting() is None
     assert again.load().number == 2, "a number that was told is never used again"
     again.close()
+
+
+def test_a_miner_that_is_to_be_forgotten_is_gone(tmp_path: Path) -> None:
+    store = Store(tmp_path / "e.sqlite")
+    store.commit(change(state=MinerState(settled=3)), [])
+    store.commit(Change({}, (MINERS[0],), (), 0, 0), [])
+    assert store.load().states == {}
+    store.close()
 
 
 def test_a_commit_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -70,12 +78,13 @@ def test_what_is_no_state_is_said_in_one_line(tmp_path: Path) -> None:
     damaged.write_bytes(b"not a database, but long enough to look" * 100)
     with pytest.raises(InputError, match=r"damaged: cannot be opened .*; restore it"):
         Store(damaged)
-    newer = tmp_path / "newer"
-    with sqlite3.connect(newer) as db:
-        db.execute("PRAGMA user_version = 9")
-    db.close()
-    with pytest.raises(InputError, match="is of version 9"):
-        Store(newer)
+    for version in (1, 9):
+        other = tmp_path / f"of version {version}"
+        with sqlite3.connect(other) as db:
+            db.execute(f"PRAGMA user_version = {version}")
+        db.close()
+        with pytest.raises(InputError, match=rf"is of version {version}, this program's is 2; .*begin anew"):
+            Store(other)
     with pytest.raises(InputError, match="cannot be opened"):
         Store(damaged / "below" / "a_file")
 
