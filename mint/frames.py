@@ -51,20 +51,21 @@ def open_frame(data: bytes, charters: Mapping[bytes, SealedCharter], *, topic: s
         Rejected: not a frame, not by a manager that we know of, or UNKNOWN_CHARTER: it is signed by one, and names a
             charter that has not come yet.
     """
-    opened = _opened(data, charters, topic)
+    opened, key = _opened(data, charters, topic)
     frame = opened.message
     if not isinstance(frame, Frame):
         raise Rejected(Reason.WRONG_KIND, "not a frame")
     sealed = charters.get(frame.charter)
     if sealed is None:
         raise Rejected(Reason.UNKNOWN_CHARTER, f"frame {frame.number} names a charter that is not known here")
-    if sealed.trust().members.get(opened.sender) is None or sealed.charter.manager.name != opened.sender:
+    manager = sealed.charter.manager
+    if (manager.name, manager.key) != (opened.sender, key):
         raise Rejected(Reason.WRONG_ROLE, f"{opened.sender} is not the manager of the charter it names")
     return LogFrame(frame, opened.hash, data, opened.sender, sealed)
 
 
-def _opened(data: bytes, charters: Mapping[bytes, SealedCharter], topic: str | None) -> Opened:
-    """Opened with the first manager's key that fits, of the newest charter first."""
+def _opened(data: bytes, charters: Mapping[bytes, SealedCharter], topic: str | None) -> tuple[Opened, bytes]:
+    """Opened with the first manager's key that fits, of the newest charter first; and that key."""
     tried: set[tuple[str, bytes]] = set()
     refused: Rejected | None = None
     for sealed in sorted(charters.values(), key=lambda one: -one.charter.version):
@@ -73,7 +74,7 @@ def _opened(data: bytes, charters: Mapping[bytes, SealedCharter], topic: str | N
             continue
         tried.add((manager.name, manager.key))
         try:
-            return open_envelope(data, sealed.trust(), topic=topic, expect="frame")
+            return open_envelope(data, sealed.trust(), topic=topic, expect="frame"), manager.key
         except Rejected as rejected:
             if rejected.reason not in (Reason.BAD_SIGNATURE, Reason.UNKNOWN_SENDER, Reason.WRONG_ROLE):
                 raise
