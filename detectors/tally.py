@@ -6,7 +6,7 @@ matter which detector assembles it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mint.envelope import Opened
@@ -46,7 +46,6 @@ class Tally:
         self._votes: dict[tuple[int, bytes], dict[str, Opened]] = {}
         self._cast: dict[tuple[int, str], Opened] = {}
         self._published: dict[tuple[str, int], int] = {}
-        self._disregarded: frozenset[str] = frozenset()
 
     def other(self, opened: Opened) -> bytes | None:
         """The envelope of another vote of this detector on this frame: the two of them are a Fault."""
@@ -54,19 +53,11 @@ class Tally:
         cast = self._cast.get((vote.frame, opened.sender)) if isinstance(vote, Vote) else None
         return None if cast is None or cast.hash == opened.hash else cast.data
 
-    def disregard(self, detector: str) -> None:
-        """Count no vote of this detector any more: it was shown to have voted twice."""
-        self._disregarded |= {detector}
-
-    def regard_all(self) -> None:
-        """Count everyone's again: the charter has changed, and with it whom the operator trusts."""
-        self._disregarded = frozenset()
-
     def vote(self, opened: Opened, head: int) -> list[Met]:
         """Take in a vote whose envelope is valid; the quorums that it completes or still meets.
 
         Raises:
-            Rejected: too old or too far ahead, not to be counted, or the detector's second vote on one frame.
+            Rejected: too old or too far ahead, or the detector's second vote on one frame.
         """
         vote = opened.message
         if not isinstance(vote, Vote):
@@ -75,8 +66,6 @@ class Tally:
             raise Rejected(
                 Reason.WRONG_TIME, f"{opened.sender} votes on frame {vote.frame}, we are at {head}"
             )
-        if opened.sender in self._disregarded:
-            raise Rejected(Reason.REPLAYED, f"{opened.sender} has voted twice on a frame")
         cast = self._cast.get((vote.frame, opened.sender))
         if cast is not None:
             if cast.hash == opened.hash:
@@ -122,24 +111,24 @@ class Tally:
         self._published = {key: frame for key, frame in self._published.items() if frame >= low}
 
 
-def assemble(met: Met, fog: str, envelopes: Envelopes) -> Verdict | None:
-    """The verdict of a quorum; None when a sample that proves it is not at hand."""
-    first, last = (envelopes(ref.leaf) for ref in met.said.named)
-    if first is None or last is None:
-        return None
-    return Verdict(
-        fog=fog,
-        charter=met.charter,
-        miner=met.miner,
-        offence=met.offence,
-        frame=met.frame,
-        began=met.said.began,
-        evidence=met.said.evidence,
-        excess_ns=met.said.excess_ns,
-        votes=met.votes,
-        first=first,
-        last=last,
-    )
+def candidates(met: Met, fog: str, envelopes: Envelopes) -> Iterator[Verdict]:
+    """The verdicts that a quorum may make of the samples at hand; a liar may have named some that prove nothing."""
+    for pair in met.said.named:
+        first, last = (envelopes(ref.leaf) for ref in pair)
+        if first is not None and last is not None:
+            yield Verdict(
+                fog=fog,
+                charter=met.charter,
+                miner=met.miner,
+                offence=met.offence,
+                frame=met.frame,
+                began=met.said.began,
+                evidence=met.said.evidence,
+                excess_ns=met.said.excess_ns,
+                votes=met.votes,
+                first=first,
+                last=last,
+            )
 
 
 def described(verdict: Verdict) -> str:

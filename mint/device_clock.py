@@ -37,7 +37,7 @@ class DeviceClock:
         """The clock at the first sample of a boot."""
         return cls(boot, device_ns, manager_ns - device_ns, manager_ns, settled=False)
 
-    def check(self, device_ns: int, manager_ns: int, period_ns: int) -> DeviceClock:
+    def check(self, device_ns: int, manager_ns: int, period_ns: int, slack_ns: int = SLACK_NS) -> DeviceClock:
         """The clock after a sample read at `device_ns` and received at `manager_ns` (both monotonic).
 
         Raises:
@@ -47,7 +47,7 @@ class DeviceClock:
         elapsed = device_ns - self.device_ns
         gained = self.offset_ns - offset
         settled = self.settled or manager_ns - self.begun_ns > SETTLE_PERIODS * period_ns
-        if gained > elapsed * DILATION_PPM // 1_000_000 + SLACK_NS:
+        if gained > elapsed * DILATION_PPM // 1_000_000 + slack_ns:
             if settled:
                 raise Rejected(
                     Reason.WRONG_TIME, f"the device's clock gained {gained / S:.1f} s in {elapsed / S:.1f} s"

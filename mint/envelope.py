@@ -168,9 +168,13 @@ class ReplayGuard:
 
     def __init__(self, tolerance_ms: int, max_age_ms: int | None = None) -> None:
         """`tolerance_ms`: how far in the future; `max_age_ms`: how far in the past (default: the same)."""
+        self.take(tolerance_ms, max_age_ms)
+        self._last: dict[tuple[str, str], tuple[int, int]] = {}
+
+    def take(self, tolerance_ms: int, max_age_ms: int | None = None) -> None:
+        """Go by other tolerances: a charter has come."""
         self._ahead = tolerance_ms
         self._behind = tolerance_ms if max_age_ms is None else max_age_ms
-        self._last: dict[tuple[str, str], tuple[int, int]] = {}
 
     def check(self, body: Stream, now_ms: int) -> None:
         """Whether `body` is next; it is not recorded yet.

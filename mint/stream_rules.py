@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from mint.charter.model import Miner
 from mint.errors import Reason, Rejected
+from mint.messages.frame import MinerEntry
 from mint.messages.sample import MinerReading, Sample
 
 
@@ -29,8 +30,8 @@ def check_readings(sender: str, sample: Sample, miners: Mapping[str, Miner]) -> 
             raise Rejected(Reason.IMPOSSIBLE, f"{sender}: a read of {reading.miner} ends before it begins")
 
 
-def check_next(sender: str, before: MinerReading, reading: MinerReading) -> None:
-    """Check a reading against the one before it, of one boot of the device.
+def check_next(sender: str, before: MinerReading | MinerEntry, reading: MinerReading) -> None:
+    """Check a reading against the one before it (or what a frame says of that), of one boot of the device.
 
     Raises:
         Rejected: IMPOSSIBLE, its time or its use runs backwards.

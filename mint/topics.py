@@ -34,6 +34,12 @@ class Topics:
         """An agent's sample of every miner on its device, one a period."""
         return self._of("agent", device, "sample")
 
+    def device_of_sample(self, topic: str) -> str | None:
+        """The device whose samples come on a topic; None: it is another topic."""
+        head, _, last = topic.rpartition("/")
+        prefix = self._of("agent") + "/"
+        return head[len(prefix) :] if last == "sample" and head.startswith(prefix) else None
+
     def ack(self, device: str) -> str:
         """The manager's word that samples are stored."""
         return self._of("ack", device)

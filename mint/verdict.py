@@ -154,12 +154,15 @@ def accusation_of(vote: Vote, miner: str, offence: int) -> Accusation | None:
 
 
 class Summary(NamedTuple):
-    """What several accusations of one offence say together; `named`: the samples that most of them name."""
+    """What several accusations of one offence say together.
+
+    `named`: the pairs of samples that they name, those first that most of them do.
+    """
 
     began: int
     evidence: Evidence
     excess_ns: int
-    named: tuple[SampleRef, SampleRef]
+    named: tuple[tuple[SampleRef, SampleRef], ...]
 
 
 def summary(accusations: Sequence[Accusation]) -> Summary:
@@ -171,7 +174,7 @@ def summary(accusations: Sequence[Accusation]) -> Summary:
         began=sorted(one.began for one in accusations)[middle],
         evidence=min(evidence, key=lambda one: (-evidence[one], one)),
         excess_ns=sorted(one.excess_ns for one in accusations)[middle],
-        named=min(named, key=lambda pair: (-named[pair], pair[0].leaf, pair[1].leaf)),
+        named=tuple(sorted(named, key=lambda pair: (-named[pair], pair[0].leaf, pair[1].leaf))),
     )
 
 
