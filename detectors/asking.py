@@ -23,13 +23,15 @@ class Asker:
         self._name, self._topics = name, topics
         # Frame number -> when it was asked for last, and how often.
         self._wanted: dict[int, tuple[int, int]] = {}
-        self.take_charter(charter)
+        self.heads = Heads((), (), 0)
+        self.take_charter(charter, anew=True)
 
-    def take_charter(self, charter: Charter) -> None:
-        """Ask the nodes of this charter."""
+    def take_charter(self, charter: Charter, *, anew: bool) -> None:
+        """Ask the nodes of this charter; `anew`: for their heads too, whatever was known."""
         others = tuple(name for name in charter.detectors if name != self._name)
         self._holders = (charter.manager.name, *others)
-        self.heads = Heads((charter.manager.name,), others, charter.quorum - 1)
+        if anew or not self.heads.known:
+            self.heads = Heads((charter.manager.name,), others, charter.quorum - 1)
 
     def frames(self, first: int, count: int, tries: int) -> Say:
         """A request for frames, the how-many-eth (from 0)."""

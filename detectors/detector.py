@@ -10,12 +10,13 @@ a charter of the operator says where the log goes on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from detectors.asking import Asker
 from detectors.core import VOTE_EXPIRY_S, DetectorCore
 from detectors.evidence import Shelf
 from detectors.faults import Faults
-from detectors.follower import HISTORY, NO_HASH, Follower
+from detectors.follower import HISTORY, Follower
 from detectors.past import Past
 from detectors.store import Cut, Memory, Storage
 from detectors.verdicts import Verdicts
@@ -57,7 +58,7 @@ class Detector:
         self._vote = memory.vote if memory else b""
         if memory is not None:
             self._core.restore(memory.state)
-            self._follower = Follower(memory.number, memory.head, begun=True)
+            self._follower = Follower(memory.number, memory.head or None, begun=True)
             member.log.info("continuing after frame %d", memory.number)
         self._verdicts = Verdicts(member, self._shelf)
         self._watch = Watch(member.name, self._charter)
@@ -167,6 +168,7 @@ class Detector:
             raise Rejected(Reason.WRONG_KIND, "not a reply")
         self._replies.check(body, self._now.wall_ms)
         self._replies.accept(body)
+        incoming = body.topic
         for data in reply.proofs:
             self._keep_proof(data)
         known: list[bytes] = []
@@ -182,14 +184,20 @@ class Detector:
             known.append(data)
         if first is not None and not reply.proofs:
             self._follower.replied(reply.asked, first)
-        effects = [effect for data in known for effect in self._frame(data, None)]
-        if reply.newest:
-            newest = open_frame(reply.newest, self._member.charters)
-            self._asker.heads.heard(opened.sender, newest.number)
-            effects += self._frame(reply.newest, None)
-        else:
-            self._asker.heads.heard(opened.sender, 0)
+        effects: list[Effect] = []
+        for data in known:
+            effects += self._counted(incoming, partial(self._frame, data, None))
+        effects += self._counted(incoming, lambda: self._shows(opened.sender, reply.newest))
         return [*effects, *self._verdicts.again(), *self._advance()]
+
+    def _shows(self, holder: str, newest: bytes) -> list[Effect]:
+        """A holder shows the newest frame it has."""
+        if not newest:
+            self._asker.heads.heard(holder, 0)
+            return []
+        frame = open_frame(newest, self._member.charters)
+        self._asker.heads.heard(holder, frame.number)
+        return self._frame(newest, None)
 
     def _keep_proof(self, data: bytes) -> None:
         """A sample or a verdict that we asked for; both are known by their hash, and checked where they are used."""
@@ -295,12 +303,10 @@ class Detector:
         first = max(self._follower.number + 1, newest.number - HISTORY + 1)
         if first > self._follower.number + 1:
             self._follower = Follower(first - 1, None, begun=True)
-        while self._follower.number < newest.number:
-            page = self._storage.log.frames(self._follower.number + 1, 64)
+        while page := self._storage.log.frames(self._follower.number + 1, 64):
             for kept in page:
                 self._again(kept)
-            if not page:
-                break
+        self._past.resume(newest, self._member.charters)
 
     def _again(self, kept: Kept) -> None:
         try:
@@ -322,8 +328,7 @@ class Detector:
         charter = after.charter
         self._verdicts.tally.quorum = charter.quorum
         self._watch.take_charter(after)
-        if not self._asker.heads.known or before.charter.manager != charter.manager:
-            self._asker.take_charter(charter)
+        self._asker.take_charter(charter, anew=before.charter.manager != charter.manager)
         self._replies.take(charter.clock_tolerance_ms)
         self._requests.take(charter.clock_tolerance_ms)
         done = self._faults.done
@@ -402,7 +407,7 @@ class Detector:
         return [data for data in envelopes if data is not None]
 
     def _memory(self) -> Memory:
-        head = self._follower.head or NO_HASH
+        head = self._follower.head or b""
         return Memory(self._follower.number, head, self._core.state(), self._vote, self._faults.done)
 
     def _vote_post(self, vote: bytes) -> Post:

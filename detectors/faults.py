@@ -38,7 +38,8 @@ class Faults:
 
     def take_charter(self, charter: SealedCharter) -> None:
         """The operator has spoken: whom he kept is trusted anew, and the log may go on."""
-        if resumes(self._charter.charter, charter.charter):
+        before, after = self._charter.charter, charter.charter
+        if resumes(before, after) or before.manager != after.manager:
             self.done = b""
         self._charter = charter
         self.doubled.clear()

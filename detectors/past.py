@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
+
 from detectors.follower import NO_HASH
-from mint.frame_log import FrameLog
-from mint.frames import LogFrame
+from mint.charter.seal import SealedCharter
+from mint.errors import Rejected
+from mint.frame_log import FrameLog, Kept
+from mint.frames import LogFrame, open_frame
 
 # Frames whose hash is remembered, to know a vote on another frame of the same number: those that votes are counted on.
 REMEMBERED = 64
@@ -23,6 +28,12 @@ class Past:
         self.last = frame
         self._hashes[frame.number] = frame.hash
         self._hashes.pop(frame.number - REMEMBERED, None)
+
+    def resume(self, newest: Kept, charters: Mapping[bytes, SealedCharter]) -> None:
+        """Know the newest frame of our log for the one judged last, after a restart."""
+        if self.last is None:
+            with suppress(Rejected):  # its charter is forgotten
+                self.passed(open_frame(newest.data, charters))
 
     def forget(self) -> None:
         """The operator has the log go on from another frame."""
