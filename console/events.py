@@ -11,6 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from mint.fault import Shown
+from mint.messages.fault import FaultKind
 from mint.messages.judgement import Accusation, Alarm
 from mint.messages.receipt import Action, Receipt
 from mint.verdict import Proven
@@ -18,7 +20,7 @@ from mint.verdict import Proven
 PPM = 1_000_000
 NS_PER_MS = 1_000_000
 
-EventKind = Literal["alarm", "accusation", "verdict", "receipt", "agent", "network", "log"]
+EventKind = Literal["alarm", "accusation", "verdict", "receipt", "fault", "agent", "network", "log"]
 
 _DID: dict[Action, str] = {
     "drift": "saw drift at",
@@ -28,6 +30,19 @@ _DID: dict[Action, str] = {
     "resume": "resumed",
     "restore": "restored",
     "withheld": "leaves alone",
+}
+
+# What the accused did, with the frame's number and the device (or miner) concerned.
+_WRONG: dict[FaultKind, str] = {
+    "two_frames": "signed two frames {frame}",
+    "bad_frame": "signed a frame {frame} that breaks a rule of the log",
+    "false_frame": "signed a frame {frame} that says something else than the samples it rests on",
+    "false_note": "signed a frame {frame} that takes note of a verdict that is none",
+    "two_votes": "cast two votes on frame {frame}",
+    "two_samples": "signed two samples at one place in its stream",
+    "unheard": "left a sample of {about} out of frame {frame}",
+    "unseen": "signed a frame {frame} that rests on what nobody can show of {about}",
+    "omission": "withholds what concerns {about} up to frame {frame}, as a quorum of detectors claims",
 }
 
 
@@ -81,15 +96,15 @@ def of_alarm(alarm: Alarm, by: str, now_ms: int) -> Event:
 def of_accusation(accusation: Accusation, by: str, frame: int, now_ms: int) -> Event:
     """A detector's vote accuses a miner of an offence for the first time."""
     taken = _taken(accusation.excess_ns, accusation.began)
-    text = f"{by} accuses {accusation.miner} ({accusation.evidence}): {taken}"
+    text = f"{by} accuses {accusation.miner} of offence {accusation.offence} ({accusation.evidence}): {taken}"
     return Event(now_ms, "accusation", text, accusation.miner, by, frame)
 
 
 def of_verdict(proven: Proven, by: str, now_ms: int, *, retained: bool) -> Event:
-    """A verdict that was verified; what it says is taken from its proof, never from whoever published it."""
+    """A verdict that was verified, so that what it says is what its votes and samples say."""
     miner, earlier = proven.miner.name, ", before this console came" if retained else ""
     taken = _taken(proven.excess_ns, proven.began)
-    text = f"{miner} convicted ({proven.evidence}, rung {proven.rung}): {taken}{earlier}"
+    text = f"{miner} convicted of offence {proven.offence} ({proven.evidence}): {taken}{earlier}"
     return Event(now_ms, "verdict", text, miner, by, proven.frame)
 
 
@@ -99,6 +114,18 @@ def of_receipt(receipt: Receipt, by: str, now_ms: int) -> Event:
     quota = f"quota {after}" if before == after else f"quota {before} -> {after}"
     text = f"{by} {_DID[receipt.action]} {receipt.miner}, {quota}: {plain(receipt.reason)}"
     return Event(min(now_ms, receipt.time_ms), "receipt", text, receipt.miner, by)
+
+
+def of_fault(shown: Shown, by: str, now_ms: int, *, retained: bool) -> Event:
+    """A proof of misconduct that was verified, or one detector's claim of it."""
+    earlier = ", before this console came" if retained else ""
+    text = f"{by} claims: {wrong(shown)}" if shown.claim else wrong(shown)
+    return Event(now_ms, "fault", f"{text}{earlier}", by=by, frame=shown.frame)
+
+
+def wrong(shown: Shown) -> str:
+    """Who did what, in words."""
+    return f"{shown.accused} {_WRONG[shown.kind].format(frame=shown.frame, about=plain(shown.about))}"
 
 
 def _taken(excess_ns: int, began: int) -> str:

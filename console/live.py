@@ -31,8 +31,8 @@ MIN_EVENTS = 2
 # Names may have 32 characters; beyond this many the columns to the right are worth more.
 MAX_NAME = 16
 MIN_SPARK = 8
-# The longest state: CONVICTED rung 1, pays back.
-STATE = 28
+# The longest state of an ordinary penalty: CONVICTED offence 1, pays back.
+STATE = 30
 # Sparkline: eighths of a cell, 25 % of entitlement each, so that fair use is half a cell and twice that fills it.
 BLOCKS, ASCII_BLOCKS = " ▁▂▃▄▅▆▇█", " ..:-=+*#"
 STEP_PERCENT = 25.0
@@ -64,6 +64,7 @@ _KINDS: dict[EventKind, Style] = {
     "accusation": YELLOW,
     "verdict": ALERT,
     "receipt": GREEN,
+    "fault": ALERT,
     "agent": Style(color="magenta"),
     "network": ALERT,
     "log": DIM,
@@ -122,8 +123,8 @@ class View:
         scope = f"{charter.fog}, network {charter.network.hex()[:12]}, mode {charter.mode}, runtime {runtime}"
         size = f"{len(charter.miners)} miners, {charter.period_ms / 1000:g} s frames"
         first: Line = [(" MinT  ", BOLD), (f"{scope}, {size}", PLAIN)]
-        if self.link or network.stopped:
-            lines = wrap(self.link or network.stopped, width - 2)
+        if self.link or network.trouble:
+            lines = wrap(self.link or network.trouble, width - 2)
             return [first, *([(f" {line} ".ljust(width), BANNER)] for line in lines)]
         if not network.frame:
             return [first, [(f" waiting for the first frame, {network.age_s:.0f} s", YELLOW)]]

@@ -18,13 +18,16 @@ from console.events import Event, EventKind
 from mint.charter.model import Miner
 from mint.charter.seal import SealedCharter
 from mint.envelope import Opened, ReplayGuard
-from mint.sign_bytes import Stream
 from mint.errors import Reason, Rejected
-from mint.messages.frame import Frame
+from mint.fault import CLAIMS, Shown, halts, verify_fault
+from mint.frames import LogFrame, resumes
+from mint.member import MAX_CHARTERS
+from mint.messages.fault import Fault
 from mint.messages.judgement import Alarm, Behaviour, Score, Verdict, Vote
 from mint.messages.receipt import Receipt
 from mint.messages.sample import State, Twin
 from mint.names import Role
+from mint.sign_bytes import Stream
 from mint.verdict import Proven, verify_verdict
 
 # Frames of use behind a sparkline: a minute at the usual period, what an agent's ring holds too.
@@ -33,8 +36,6 @@ HISTORY = 60
 MAX_EVENTS = 200
 # Objects and accusations remembered so that each is told once; the broker repeats none older than its queue.
 MAX_TOLD = 4096
-# Charters that verdicts are checked under; a network has a new one every few months.
-MAX_CHARTERS = 16
 # Frames that are later than this many periods have stopped; enforcers wait as long (enforcer/core.py).
 PATIENCE_PERIODS = 5
 # Detectors repeat an alarm every 30 frames; four of them that see the same thing make one line.
@@ -61,9 +62,9 @@ class Known:
     acted: Receipt | None = None
     restored_frame: int = 0
 
-    def decided(self, began: int) -> bool:
+    def decided(self, offence: int) -> bool:
         """Whether a verdict on this offence (or a later one) is known."""
-        return self.proven is not None and began <= self.proven.began
+        return self.proven is not None and offence <= self.proven.offence
 
     def take(self, twin: Twin) -> None:
         """Take in the next twin; frames that were missed leave a gap."""
@@ -92,6 +93,9 @@ class Told:
     def __init__(self) -> None:
         self._keys: dict[Hashable, None] = {}
 
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._keys
+
     def first(self, key: Hashable) -> bool:
         """Whether `key` comes for the first time."""
         if key in self._keys:
@@ -106,7 +110,8 @@ class Picture:
     """A network as its messages show it; times are Unix ms of this console.
 
     `number`: of the newest frame, 0 before the first; `since_ms`: when that came, or when we began to wait
-    for one (0: not yet). `agents`: each agent's session and newest state.
+    for one (0: not yet). `charters`: by hash, those that frames, verdicts and faults are checked under. `agents`:
+    each agent's session and newest state.
     """
 
     def __init__(self, sealed: SealedCharter) -> None:
@@ -116,16 +121,22 @@ class Picture:
         self.agents: dict[str, tuple[int, State]] = {}
         self.runtimes: dict[str, str] = {}
         self.number, self.since_ms, self._hash, self._stopped = 0, 0, b"", False
-        self._charters: dict[bytes, SealedCharter] = {}
+        self.charters: dict[bytes, SealedCharter] = {}
+        self._newest: LogFrame | None = None
+        self._against: Shown | None = None
         self._guard = ReplayGuard(sealed.charter.clock_tolerance_ms)
         self._told, self._alarmed = Told(), dict[tuple[str, str], int]()
         self.take_charter(sealed)
 
+    def know(self, charters: Iterable[SealedCharter]) -> None:
+        """Know charters, of the past too; the oldest of too many is forgotten."""
+        self.charters |= {sealed.hash: sealed for sealed in charters}
+        newest = sorted(self.charters.values(), key=lambda sealed: -sealed.charter.version)[:MAX_CHARTERS]
+        self.charters = {sealed.hash: sealed for sealed in newest}
+
     def take_charter(self, sealed: SealedCharter) -> None:
         """Go by `sealed` from now on; what is known of miners and nodes that stay is kept."""
-        self._charters[sealed.hash] = sealed
-        while len(self._charters) > MAX_CHARTERS:
-            del self._charters[next(iter(self._charters))]
+        self.know((sealed,))
         self.sealed, self.charter = sealed, sealed.charter
         miners = dict(sorted(self.charter.miners_by_name().items()))
         self.known = {name: self.known.get(name) or Known(miner) for name, miner in miners.items()}
@@ -156,8 +167,6 @@ class Picture:
             self._twin(opened, message, now_ms)
         elif isinstance(message, Behaviour):
             self._behaviour(opened, message, now_ms)
-        elif isinstance(message, Frame):
-            found = self._frame(message, opened.hash, now_ms)
         elif isinstance(message, State):
             found = self._state(opened, message, now_ms, retained=retained)
         elif isinstance(message, Vote):
@@ -168,7 +177,38 @@ class Picture:
             found = self._alarm(opened, message, now_ms)
         elif isinstance(message, Receipt):
             found = self._receipt(opened, message, now_ms)
+        elif isinstance(message, Fault):
+            found = self._fault(sender, message, now_ms, retained=retained)
         return self._log(found)
+
+    def take_frame(self, frame: LogFrame, now_ms: int) -> tuple[Event, ...]:
+        """Take in the next frame of the log (mint/frames.py opens it); the events that it makes."""
+        found = []
+        if self._newest is not None and resumes(self._newest.charter.charter, frame.charter.charter):
+            found.append(self._resume(frame, now_ms))
+        follows = frame.number == self.number + 1 > 1
+        if (follows and frame.frame.previous != self._hash) or (
+            frame.number == self.number and frame.hash != self._hash
+        ):
+            text = f"two histories at frame {frame.number}: the manager signed one log and then another"
+            found.append(Event(now_ms, "network", text, frame=frame.number))
+        if frame.number > self.number:
+            if self._stopped:
+                text = f"frames come again, after {(now_ms - self.since_ms) // 1000} s"
+                found.append(Event(now_ms, "network", text, frame=frame.number))
+            self.number, self.since_ms, self._stopped = frame.number, now_ms, False
+            self._newest, self._hash = frame, frame.hash
+        return self._log(found)
+
+    @property
+    def halted(self) -> str:
+        """A sentence on a manager that is done, because of what it signed; empty when it is not."""
+        if self._against is None or not halts(self._against, self.sealed):
+            return ""
+        return (
+            f"{events.wrong(self._against)}. It is done: no more verdicts, enforcers hold what they have, until the "
+            "operator signs where the log goes on (docs/operations.md)."
+        )
 
     def tick(self, now_ms: int) -> tuple[Event, ...]:
         """Time has come to `now_ms`: an event when frames have stopped."""
@@ -234,19 +274,25 @@ class Picture:
 
     # --- objects ---
 
-    def _frame(self, frame: Frame, frame_hash: bytes, now_ms: int) -> list[Event]:
-        found = []
-        next_breaks = frame.number == self.number + 1 > 1 and frame.previous != self._hash
-        if next_breaks or (frame.number == self.number and frame_hash != self._hash):
-            text = f"two histories at frame {frame.number}: the manager signed one log and then another"
-            found.append(Event(now_ms, "network", text, frame=frame.number))
-        if frame.number <= self.number:
-            return found
-        if self._stopped:
-            text = f"frames come again, after {(now_ms - self.since_ms) // 1000} s"
-            found.append(Event(now_ms, "network", text, frame=frame.number))
-        self.number, self.since_ms, self._hash, self._stopped = frame.number, now_ms, frame_hash, False
-        return found
+    def _resume(self, frame: LogFrame, now_ms: int) -> Event:
+        """The operator has the log go on from a frame of his choice: what was signed after that one is void."""
+        resume = frame.charter.charter.resume
+        assert resume is not None  # noqa: S101 (`resumes` says so; this tells the type checker)
+        self.number, self._hash = resume.frame, resume.hash
+        self.detectors = {name: Heard() for name in self.detectors}
+        text = f"the log goes on after frame {resume.frame}, as the charter says"
+        return Event(now_ms, "network", text, frame=resume.frame)
+
+    def _fault(self, sender: str, fault: Fault, now_ms: int, *, retained: bool) -> list[Event]:
+        by = sender if fault.kind in CLAIMS else ""  # a proof is the same from whoever shows it
+        key = ("fault", fault.kind, fault.accused, fault.frame, fault.about, by)
+        if key in self._told:
+            return []
+        shown = verify_fault(fault, self.charters)
+        self._told.first(key)
+        if halts(shown, self.sealed):
+            self._against = shown
+        return [events.of_fault(shown, sender, now_ms, retained=retained)]
 
     def _alarm(self, opened: Opened, alarm: Alarm, now_ms: int) -> list[Event]:
         self._of(alarm.miner)
@@ -266,14 +312,14 @@ class Picture:
             events.of_accusation(accusation, sender, vote.frame, now_ms)
             for accusation in vote.accusations
             if accusation.miner in self.known
-            and self._told.first((sender, accusation.miner, accusation.began))
+            and self._told.first((sender, accusation.miner, accusation.offence))
         ]
 
     def _verdict(self, sender: str, verdict: Verdict, now_ms: int, *, retained: bool) -> list[Event]:
         known = self._of(verdict.miner)
-        if known.decided(verdict.began):  # another detector's copy of it
+        if known.decided(verdict.offence):  # another detector's copy of it
             return []
-        known.proven = verify_verdict(verdict, self._charters)
+        known.proven = verify_verdict(verdict, self.charters)
         known.at_ms, known.at_frame = now_ms, 0 if retained else self.number
         return [events.of_verdict(known.proven, sender, now_ms, retained=retained)]
 

@@ -70,13 +70,13 @@ class NetworkView:
     """The network as it stands now.
 
     `frame`: number of the newest frame, 0 before the first; `age_s`: since it came (or since we began to
-    wait). `stopped`: a sentence when frames do not come, else empty. `voting` of `detectors` vote. `h`: the
-    threshold for W, nan when not known.
+    wait). `trouble`: a sentence when the manager is done or frames do not come, else empty. `voting` of
+    `detectors` vote. `h`: the threshold for W, nan when not known.
     """
 
     frame: int
     age_s: float
-    stopped: str
+    trouble: str
     voting: int
     detectors: int
     agents_alive: int
@@ -93,7 +93,7 @@ def network(picture: Picture, now_ms: int) -> NetworkView:
     return NetworkView(
         frame=picture.number,
         age_s=max(now_ms - picture.since_ms, 0) / 1000 if picture.since_ms else 0.0,
-        stopped=picture.stopped(now_ms),
+        trouble=picture.halted or picture.stopped(now_ms),
         voting=sum(heard.vote is not None and heard.vote.frame >= lately for heard in detectors),
         detectors=len(detectors),
         agents_alive=sum(state.alive for _, state in picture.agents.values()),
@@ -122,7 +122,7 @@ def miners(picture: Picture) -> list[MinerView]:
         against = accusers.get(name, ())
         word: Word
         if standing and known.proven is not None:
-            word, detail = "CONVICTED", f"rung {known.proven.rung}, {_penalty(known, charter)}"
+            word, detail = "CONVICTED", f"offence {known.proven.offence}, {_penalty(known, charter)}"
         elif against:
             word, detail = "accused", f"by {len(against)} of {len(picture.detectors)} detectors"
         else:
@@ -158,7 +158,7 @@ def _accusers(picture: Picture) -> dict[str, tuple[str, ...]]:
             continue
         for accusation in heard.vote.accusations:
             known = picture.known.get(accusation.miner)
-            if known is not None and not known.decided(accusation.began):
+            if known is not None and not known.decided(accusation.offence):
                 found[accusation.miner] = (*found.get(accusation.miner, ()), name)
     return found
 
@@ -166,7 +166,7 @@ def _accusers(picture: Picture) -> dict[str, tuple[str, ...]]:
 def _acted(known: Known) -> str:
     """What the enforcer did last about the newest verdict; empty: nothing yet."""
     acted, proven = known.acted, known.proven
-    return acted.action if acted and proven and acted.began >= proven.began else ""
+    return acted.action if acted and proven and acted.offence >= proven.offence else ""
 
 
 def _standing(known: Known, picture: Picture) -> bool:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
+import msgspec
 from rich.console import Console
 
 from console.events import Event, as_line
@@ -16,6 +17,8 @@ from mint.bus.bus import Bus
 from mint.bus.options import Incoming, Overflow, Subscription
 from mint.courier import Courier, bus_of
 from mint.envelope import Opened
+from mint.errors import Rejected
+from mint.frames import open_frame
 from mint.node import Node, wall_ms
 
 # A frame brings a burst of messages: drawing a quarter of a second after the first of them draws it once or twice.
@@ -27,13 +30,15 @@ SESSION_S = 60
 # Time to connect before the screen says that there is no connection.
 CONNECT_S = 2.0
 
+Observer = Callable[[str, msgspec.Struct], None]
+
 
 async def watch(
     node: Node,
     stop: asyncio.Event,
     *,
     picture: Picture | None = None,
-    observer: Callable[[Opened], None] | None = None,
+    observer: Observer | None = None,
     emit: Callable[[Event], None] | None = None,
     live: bool,
     console: Console | None = None,
@@ -44,7 +49,7 @@ async def watch(
         node: of role console.
         stop: ends it.
         picture: to feed; None: one of its own.
-        observer: called with every message when it comes, once the picture has accepted it.
+        observer: called with the sender of every message and the message, once the picture has accepted it.
         emit: called with every event when it comes (events.as_line and as_json make text of one); None: where
             nothing is drawn, events are printed as plain lines.
         live: whether the picture is drawn.
@@ -66,11 +71,12 @@ class _Watch:
         self,
         node: Node,
         picture: Picture,
-        observer: Callable[[Opened], None] | None,
+        observer: Observer | None,
         emit: Callable[[Event], None] | None,
     ) -> None:
         self._node, self._picture, self._observer, self._emit = node, picture, observer, emit
         self._changed = asyncio.Event()
+        picture.know(node.charters.values())
 
     async def run(self, stop: asyncio.Event, console: Console | None) -> None:
         bus = bus_of(self._node, self._subscriptions(), session_expiry_s=SESSION_S)
@@ -95,12 +101,16 @@ class _Watch:
             Subscription(topics.vote("+"), limit=1024, overflow=newest),
             Subscription(topics.verdict("+", "+"), limit=256, overflow=newest),
             Subscription(topics.receipt("+"), limit=256, overflow=newest),
+            Subscription(topics.fault("+"), limit=64, overflow=newest),
         ]
 
     async def _read(self, messages: AsyncIterator[Incoming], courier: Courier) -> None:
         async for incoming in messages:
             charter = self._node.charter
-            courier.opened(incoming, self._take)
+            if incoming.topic == self._node.topics.frame():
+                self._take_frame(incoming)
+            else:
+                courier.opened(incoming, self._take)
             if self._node.charter is not charter:
                 self._picture.take_charter(self._node.charter)
                 new = self._node.charter.charter
@@ -108,10 +118,22 @@ class _Watch:
                 self._tell((self._picture.note(text, wall_ms(), "network"),))
             self._changed.set()
 
+    def _take_frame(self, incoming: Incoming) -> None:
+        """A frame may be of a manager whose key the charter in force has replaced: it names its own charter."""
+        try:
+            frame = open_frame(incoming.payload, self._picture.charters, topic=incoming.topic)
+        except Rejected as rejected:
+            self._node.rejections.count(rejected, incoming.topic)
+            return
+        found = self._picture.take_frame(frame, wall_ms())
+        if self._observer is not None:
+            self._observer(frame.sender, frame.frame)
+        self._tell(found)
+
     def _take(self, opened: Opened, incoming: Incoming) -> None:
         found = self._picture.take(opened, wall_ms(), retained=incoming.retained)
         if self._observer is not None:
-            self._observer(opened)
+            self._observer(opened.sender, opened.message)
         self._tell(found)
 
     def _tell(self, found: tuple[Event, ...]) -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import psutil
 from rich.console import Console
 
@@ -16,7 +17,6 @@ from console.picture import Picture
 from console.watch import watch
 from mint.charter.seal import SealedCharter
 from mint.containers.model import Quota
-from mint.envelope import Opened
 from mint.errors import ContainerError, MintError, Rejected
 from mint.messages.frame import Frame
 from mint.messages.judgement import Alarm, Verdict, Vote
@@ -59,9 +59,9 @@ class Observer:
         self._accused: set[str] = set()
         self._convicted: dict[str, float] = {}
 
-    def see(self, opened: Opened) -> None:
+    def see(self, _sender: str, message: msgspec.Struct) -> None:
         """Take note of one valid message."""
-        message, now = opened.message, time.time()
+        now = time.time()
         if isinstance(message, Frame):
             self._frame(message)
         elif isinstance(message, Alarm):
@@ -110,9 +110,9 @@ class Observer:
             {
                 "miner": verdict.miner,
                 "at": now,
-                "frame": verdict.frame,
+                "offence": verdict.offence,
                 "began": verdict.began,
-                "rung": verdict.rung,
+                "frame": verdict.frame,
                 "evidence": proven.evidence,
                 "excess_cpu_s": proven.excess_ns / 1e9,
             }

@@ -32,7 +32,7 @@ def seen(fog: Fog) -> Callable[..., Picture]:
         picture = Picture(fog.sealed)
         picture.tick(T0_MS)
         for one in chain.from_iterable(frames[: last + 1]):
-            picture.take(one.opened, one.at_ms)
+            one.reaches(picture)
         return picture
 
     return see

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from console.events import Event
+from console.picture import Picture
 from mint.charter.model import Charter, Detection, Device, DeviceClass, Entitlement, Miner, Node, Rung
 from mint.charter.seal import SealedCharter, seal
 from mint.envelope import Opened, Signer, open_envelope
+from mint.frames import open_frame
 from mint.keys import SigningKey, network_id, new_key
 from mint.merkle import leaf_hash
+from mint.messages.fault import Fault
 from mint.messages.frame import DeviceEntry, Frame
 from mint.messages.judgement import Accusation, Alarm, Behaviour, SampleRef, Score, Verdict, Vote
 from mint.messages.receipt import Action, Receipt
@@ -33,14 +37,21 @@ def names(count: int) -> list[str]:
 class Fog:
     """Keys, a charter, and a way to say things under it."""
 
-    def __init__(self, miners: int = 16, detectors: int = 4, **changes: Any) -> None:
-        self.operator = new_key()
+    def __init__(
+        self,
+        miners: int = 16,
+        detectors: int = 4,
+        operator: SigningKey | None = None,
+        keys: Mapping[str, SigningKey] | None = None,
+        **changes: Any,
+    ) -> None:
+        self.operator = operator or new_key()
         self.devices = [f"edge{k}" for k in range(1, 5)]
         self.detectors = [f"detector_{k}" for k in range(1, detectors + 1)]
         roles = {"manager": Role.MANAGER, "enforcer": Role.ENFORCER, "console": Role.CONSOLE}
         roles |= dict.fromkeys(self.devices, Role.AGENT) | dict.fromkeys(self.detectors, Role.DETECTOR)
         self.roles = roles
-        self.keys: dict[str, SigningKey] = {name: new_key() for name in roles}
+        self.keys = dict(keys or {name: new_key() for name in roles})
         self.miners = names(miners)
         entitlement = Entitlement(CPU_PPM, 0, 1 << 26, 1 << 20)
         hands = tuple(self.devices)
@@ -86,7 +97,7 @@ class Fog:
         return open_envelope(self.signers[sender].stream(message, topic, time_ms), self.trust, topic=topic)
 
     def verdict(
-        self, miner: str = CHEAT, began: int = BEGAN, frame: int = CONVICTED, voters: int = 3
+        self, miner: str = CHEAT, offence: int = 1, frame: int = CONVICTED, voters: int = 3
     ) -> Verdict:
         """A verdict that holds if `voters` are enough: half a CPU-second in two, of a twentieth of a CPU."""
         device = self.device(miner)
@@ -98,10 +109,12 @@ class Fog:
             sample = Sample(BOOT, 4, 0, (reading,))
             samples.append(self.signers[device].stream(sample, self.topics.sample(device), T0_MS))
         refs = [SampleRef(device, 1, k, leaf_hash(data)) for k, data in enumerate(samples, 1)]
-        accused = Accusation(miner, began, "budget", 1, 400_000_000, *refs)
+        accused = Accusation(miner, offence, BEGAN, "budget", 400_000_000, *refs)
         vote = Vote("fog1", frame, bytes(32), self.sealed.hash, (accused,))
         votes = tuple(self.signers[name].object(vote) for name in self.detectors[:voters])
-        return Verdict("fog1", self.sealed.hash, miner, began, frame, 1, "any text", votes, *samples)
+        return Verdict(
+            "fog1", self.sealed.hash, miner, offence, frame, BEGAN, "budget", 400_000_000, votes, *samples
+        )
 
 
 @dataclass(frozen=True)
@@ -110,6 +123,13 @@ class Told:
 
     at_ms: int
     opened: Opened
+
+    def reaches(self, picture: Picture, at_ms: int | None = None) -> tuple[Event, ...]:
+        """What a console makes of it."""
+        at_ms = self.at_ms if at_ms is None else at_ms
+        if isinstance(self.opened.message, Frame):
+            return picture.take_frame(open_frame(self.opened.data, picture.charters), at_ms)
+        return picture.take(self.opened, at_ms)
 
 
 class History:
@@ -194,14 +214,16 @@ class History:
             if not accusing and number % 10:
                 continue
             refs = [SampleRef("edge3", 1, k, bytes(32)) for k in (BEGAN, number)]
-            accusations = tuple(Accusation(m, BEGAN, "budget", 1, 95_000_000, *refs) for m in accusing)
+            accusations = tuple(Accusation(m, 1, BEGAN, "budget", 95_000_000, *refs) for m in accusing)
             vote = Vote("fog1", number, self._previous, fog.sealed.hash, accusations)
             yield Told(at_ms, fog.object(detector, vote))
         for miner in cheats:
             if number == CONVICTED:
                 for detector in fog.detectors[:2]:  # several assemble and publish it
                     yield Told(now_ms + 80, fog.object(detector, fog.verdict(miner)))
-                receipt = self.receipt(1, miner, "correct", 2 * CPU_PPM, CPU_PPM // 2, "rung 1: quota 50 %")
+                receipt = self.receipt(
+                    1, miner, "correct", 2 * CPU_PPM, CPU_PPM // 2, "offence 1: 50 % of entitlement"
+                )
                 yield Told(now_ms + 140, receipt)
             if number == RESTORED:
                 yield Told(
@@ -210,10 +232,22 @@ class History:
                 )
 
     def receipt(
-        self, number: int, miner: str, action: Action, before: int, after: int, why: str, began: int = BEGAN
+        self, number: int, miner: str, action: Action, before: int, after: int, why: str, offence: int = 1
     ) -> Opened:
         verdict = b"" if action == "drift" else bytes(32)
         now_ms = T0_MS + 1000 * (CONVICTED if number == 1 else RESTORED)
         return self.fog.object(
-            "enforcer", Receipt(number, now_ms, miner, action, verdict, began, before, after, 0, 0, why)
+            "enforcer", Receipt(number, now_ms, miner, action, verdict, offence, before, after, 0, 0, why)
         )
+
+
+def frame(fog: Fog, number: int, previous: bytes, time_ms: int = 0) -> Told:
+    hashed: dict[str, Any] = {"previous": previous, "charter": fog.sealed.hash, "root": bytes(32)}
+    lists: dict[str, Any] = dict.fromkeys(("devices", "miners", "decisions", "receipts"), ())
+    message = Frame(fog="fog1", number=number, time_ms=time_ms, **hashed, **lists)
+    return Told(T0_MS, fog.object("manager", message))
+
+
+def forked(fog: Fog, number: int = 5) -> Fault:
+    proof = tuple(frame(fog, number, bytes(32), ms).opened.data for ms in (1, 2))
+    return Fault("fog1", "two_frames", "manager", number, "", proof)

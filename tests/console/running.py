@@ -10,9 +10,9 @@ from mint.bus import Bus
 from mint.certificates import Authority
 from mint.courier import bus_of
 from mint.envelope import Opened
-from mint.sign_bytes import Stream
 from mint.names import Role
 from mint.node import CA_CERTIFICATE, OPERATOR_KEY, SIGNING_KEY, TLS_CERTIFICATE, TLS_KEY, Node, NodeOptions
+from mint.sign_bytes import Stream
 from network.acl import acl
 from network.broker import Broker
 from network.mosquitto_program import Program
@@ -69,7 +69,9 @@ class Running:
     async def say(self, opened: Opened) -> None:
         """Publish what its sender signed, where it belongs; returns when the broker has it."""
         bus = await self.bus(opened.sender)
-        await bus.publish(self._topic(opened), opened.data, retain=opened.body.kind in ("state", "verdict"))
+        await bus.publish(
+            self._topic(opened), opened.data, retain=opened.body.kind in ("state", "verdict", "fault")
+        )
 
     def _topic(self, opened: Opened) -> str:
         topics, body = self.fog.topics, opened.body
@@ -81,6 +83,7 @@ class Running:
             "vote": topics.vote(sender),
             "alarm": topics.alarm(sender),
             "receipt": topics.receipt(sender),
+            "fault": topics.fault(sender),
             "verdict": topics.verdict(sender, getattr(opened.message, "miner", "")),
         }
         return of[body.kind]

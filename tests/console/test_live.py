@@ -13,7 +13,7 @@ from rich.console import Console
 from console.live import View, screen
 from console.picture import Picture
 from mint.errors import Reason
-from tests.console.history import BEGAN, CHEAT, CONVICTED, T0_MS, Fog, History
+from tests.console.history import BEGAN, CHEAT, CONVICTED, T0_MS, Fog, History, forked
 
 Seen = Callable[..., Picture]
 SIZES = [(100, 32), (80, 24)]
@@ -53,7 +53,7 @@ def test_everything_fits_and_the_convicted_miner_stands_out_without_colour(
     assert "detectors 4 of 4 vote" in lines[1]
     cheat = line_of(lines, CHEAT)
     assert cheat.startswith(f"> {CHEAT} ")
-    assert cheat.rstrip().endswith("CONVICTED rung 1, pays back")
+    assert cheat.rstrip().endswith("CONVICTED offence 1, pays back")
     assert "█" in cheat
     for name in fog.miners:
         if name != CHEAT:
@@ -72,6 +72,17 @@ def test_frames_that_stopped_are_the_first_thing_one_sees(seen: Seen, size: tupl
     assert " ".join(lines[1:3]).replace("  ", " ").count("no verdicts come.") == 1
     assert len(lines) == size[1]
     assert CHEAT in line_of(lines, CHEAT)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_manager_that_is_done_is_the_first_thing_one_sees(fog: Fog, size: tuple[int, int]) -> None:
+    picture = Picture(fog.sealed)
+    picture.take(fog.object("detector_1", forked(fog)), T0_MS)
+    lines = drawn(picture, size, T0_MS + 12_000)
+    assert lines[1].startswith(" manager signed two frames 5. It is done: no more verdicts, ")
+    assert "the log goes on (docs/operations.md)." in " ".join(" ".join(lines[1:4]).split())
+    assert len(lines) == size[1]
+    assert any(" fault      manager signed two frames 5" in line for line in lines)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -108,7 +119,7 @@ def test_where_not_all_fit_those_that_stand_out_come_first() -> None:
     fog = Fog(miners=99)
     picture, history = Picture(fog.sealed), History(fog, cheat="miner_88")
     for told in history.frames(BEGAN - 1, BEGAN + 1):
-        picture.take(told.opened, told.at_ms)
+        told.reaches(picture)
     lines = drawn(picture, (100, 32), T0_MS + (BEGAN + 1) * 1000)
     assert lines[3].startswith("! miner_88 ")
     assert "accused by 4 of 4 detectors" in lines[3]

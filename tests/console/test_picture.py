@@ -6,7 +6,6 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 import pytest
@@ -14,14 +13,27 @@ import pytest
 from console import events, views
 from console.picture import HISTORY, MAX_EVENTS, Picture
 from console.views import MinerView
-from mint.charter.model import replaced
+from mint.charter.model import Resume, replaced
 from mint.charter.seal import seal
 from mint.envelope import Opened
 from mint.errors import Reason, Rejected
-from mint.messages.frame import Frame
+from mint.keys import new_key
+from mint.messages.fault import Fault
+from mint.messages.frame import DeviceEntry, Frame
 from mint.messages.judgement import Accusation, Alarm, Behaviour, SampleRef, Score, Vote
 from mint.messages.sample import State, Twin
-from tests.console.history import BEGAN, CHEAT, CONVICTED, CPU_PPM, RESTORED, T0_MS, Fog, History
+from tests.console.history import (
+    BEGAN,
+    CHEAT,
+    CONVICTED,
+    CPU_PPM,
+    RESTORED,
+    T0_MS,
+    Fog,
+    History,
+    forked,
+    frame,
+)
 
 Seen = Callable[..., Picture]
 
@@ -66,10 +78,10 @@ def test_the_course_of_a_cheat(seen: Seen) -> None:
     accused = of(seen(BEGAN + 1))
     assert len(accused.accusers) == 4
     convicted = of(seen(CONVICTED))
-    assert convicted.detail == "rung 1, pays back"
+    assert convicted.detail == "offence 1, pays back"
     assert not convicted.accusers
     assert convicted.proven is not None
-    assert (convicted.proven.began, convicted.proven.rung) == (BEGAN, 1)
+    assert (convicted.proven.began, convicted.proven.offence) == (BEGAN, 1)
     assert of(seen(RESTORED + 31)).word == "fair"
 
 
@@ -102,7 +114,7 @@ def test_what_others_wrote_cannot_command_the_terminal(fog: Fog) -> None:
 
 def test_a_verdict_that_does_not_hold_is_not_shown(fog: Fog) -> None:
     picture = Picture(fog.sealed)
-    for verdict in (fog.verdict(voters=2), msgspec.structs.replace(fog.verdict(), began=BEGAN + 1)):
+    for verdict in (fog.verdict(voters=2), msgspec.structs.replace(fog.verdict(), offence=2)):
         with pytest.raises(Rejected) as refused:
             picture.take(fog.object("detector_1", verdict), T0_MS)
         assert refused.value.reason is Reason.NO_QUORUM
@@ -110,12 +122,17 @@ def test_a_verdict_that_does_not_hold_is_not_shown(fog: Fog) -> None:
     assert not picture.events
 
 
-def test_a_verdict_says_what_its_proof_says_and_not_its_publisher(fog: Fog) -> None:
+@pytest.mark.parametrize("change", [{"began": BEGAN + 1}, {"excess_ns": 10**12}, {"evidence": "ssa"}])
+def test_a_verdict_says_what_its_votes_say_or_is_not_shown(fog: Fog, change: dict[str, object]) -> None:
     picture = Picture(fog.sealed)
-    liar = msgspec.structs.replace(fog.verdict(), reason="stole the moon")
-    (event,) = picture.take(fog.object("detector_1", liar), T0_MS)
-    assert "moon" not in event.text
-    assert "399 ms" in event.text
+    liar = msgspec.structs.replace(fog.verdict(), **change)
+    with pytest.raises(Rejected) as refused:
+        picture.take(fog.object("detector_1", liar), T0_MS)
+    assert refused.value.reason is Reason.NOT_PROVEN
+    (event,) = picture.take(fog.object("detector_1", fog.verdict()), T0_MS)
+    assert (
+        event.text == f"{CHEAT} convicted of offence 1 (budget): 399 ms of CPU too much since frame {BEGAN}"
+    )
 
 
 def test_a_verdict_from_before_is_shown_and_is_over_when_the_manager_says_so(fog: Fog, seen: Seen) -> None:
@@ -126,15 +143,15 @@ def test_a_verdict_from_before_is_shown_and_is_over_when_the_manager_says_so(fog
     twin = Twin(CHEAT, CONVICTED + 41, 50_000, -1, 0, 0, CPU_PPM // 2, CPU_PPM, "convicted")
     now_ms = T0_MS + 1000 * (CONVICTED + 41)
     picture.take(fog.stream("manager", twin, fog.topics.twin(CHEAT), now_ms), now_ms)
-    assert (of(picture).word, of(picture).detail) == ("CONVICTED", "rung 1, enforcer to act")
+    assert (of(picture).word, of(picture).detail) == ("CONVICTED", "offence 1, enforcer to act")
 
 
 def test_receipts_of_a_penalty(fog: Fog, seen: Seen) -> None:
     picture, history = seen(CONVICTED), History(fog)
     for number, action, detail in ((7, "pause", "paused"), (8, "resume", "pays back")):
         picture.take(history.receipt(number, CHEAT, action, 1, 1, ""), T0_MS)  # type: ignore[arg-type]
-        assert of(picture).detail == f"rung 1, {detail}"
-    picture.take(history.receipt(9, CHEAT, "drift", 1, 1, "", began=0), T0_MS)
+        assert of(picture).detail == f"offence 1, {detail}"
+    picture.take(history.receipt(9, CHEAT, "drift", 1, 1, "", offence=0), T0_MS)
     assert of(picture).word == "CONVICTED"
 
 
@@ -193,22 +210,22 @@ def test_frames_that_stop_are_told_once_and_so_is_their_return(fog: Fog, seen: S
     picture, history = Picture(fog.sealed), History(fog)
     last_ms = T0_MS + 20_000
     for told in history.frames(1, 20):
-        picture.take(told.opened, told.at_ms)
+        told.reaches(picture)
     assert picture.tick(last_ms + 5_000) == ()
     (event,) = picture.tick(last_ms + 6_000)
     assert event.text.startswith("no frame for 6 s: is the manager's host down?")
     assert picture.tick(last_ms + 7_000) == ()
     view = views.network(picture, last_ms + 12_000)
-    assert view.stopped.startswith("no frame for 12 s: ")
-    assert "no verdicts come" in view.stopped
+    assert view.trouble.startswith("no frame for 12 s: ")
+    assert "no verdicts come" in view.trouble
     (again,) = (
         event
         for told in history.frame(21)
-        for event in picture.take(told.opened, last_ms + 15_000)
+        for event in told.reaches(picture, last_ms + 15_000)
         if event.kind == "network"
     )
     assert again.text == "frames come again, after 15 s"
-    assert views.network(picture, last_ms + 16_000).stopped == ""
+    assert views.network(picture, last_ms + 16_000).trouble == ""
 
 
 def test_a_console_that_never_hears_a_frame_says_so(fog: Fog) -> None:
@@ -219,18 +236,106 @@ def test_a_console_that_never_hears_a_frame_says_so(fog: Fog) -> None:
 
 
 def test_a_manager_that_signs_two_histories_is_seen(fog: Fog) -> None:
+    picture, first = Picture(fog.sealed), frame(fog, 5, bytes(32))
+    assert first.reaches(picture) == first.reaches(picture) == ()
+    assert "two histories at frame 5" in frame(fog, 5, bytes(32), 1).reaches(picture)[0].text
+    assert frame(fog, 6, first.opened.hash).reaches(picture) == ()
+    assert "two histories at frame 7" in frame(fog, 7, first.opened.hash).reaches(picture)[0].text
+
+
+def test_a_log_that_the_operator_has_go_on_from_an_earlier_frame_is_one_history(fog: Fog) -> None:
+    picture, fifth = Picture(fog.sealed), frame(fog, 5, bytes(32))
+    fifth.reaches(picture)
+    for number, previous in ((6, fifth.opened.hash), (7, bytes(32))):
+        frame(fog, number, previous).reaches(picture)
+    later = Fog(operator=fog.operator, keys=fog.keys, version=2, resume=Resume(5, fifth.opened.hash))
+    picture.take_charter(later.sealed)
+    (event,) = frame(later, 6, fifth.opened.hash).reaches(picture)
+    assert event.text == "the log goes on after frame 5, as the charter says"
+    assert picture.number == 6
+
+
+def test_a_frame_of_a_manager_that_the_charter_has_replaced_is_of_the_log_all_the_same(fog: Fog) -> None:
+    picture, last = Picture(fog.sealed), frame(fog, 5, bytes(32))
+    picture.take_charter(Fog(operator=fog.operator, keys=fog.keys | {"manager": new_key()}, version=2).sealed)
+    assert last.reaches(picture) == ()
+    assert picture.number == 5
+
+
+# --- faults ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_manager_that_is_shown_to_have_forked_the_log_is_done_until_the_operator_says_where_it_goes_on(
+    fog: Fog,
+) -> None:
     picture = Picture(fog.sealed)
+    (event,) = picture.take(fog.object("detector_1", forked(fog)), T0_MS)
+    assert (event.kind, event.by, event.frame, event.text) == (
+        "fault",
+        "detector_1",
+        5,
+        "manager signed two frames 5",
+    )
+    assert picture.take(fog.object("detector_2", forked(fog)), T0_MS) == (), "shown once"
+    assert views.network(picture, T0_MS).trouble.startswith("manager signed two frames 5. It is done: ")
+    picture.take_charter(
+        Fog(operator=fog.operator, keys=fog.keys, version=2, resume=Resume(4, bytes(32))).sealed
+    )
+    assert views.network(picture, T0_MS).trouble == ""
 
-    def frame(number: int, previous: bytes, time_ms: int = 0) -> Opened:
-        hashed: dict[str, Any] = {"previous": previous, "charter": fog.sealed.hash, "root": bytes(32)}
-        lists: dict[str, Any] = dict.fromkeys(("devices", "miners", "decisions", "receipts"), ())
-        return fog.object("manager", Frame(fog="fog1", number=number, time_ms=time_ms, **hashed, **lists))
 
-    first = frame(5, bytes(32))
-    assert picture.take(first, T0_MS) == picture.take(first, T0_MS) == ()
-    assert "two histories at frame 5" in picture.take(frame(5, bytes(32), 1), T0_MS)[0].text
-    assert picture.take(frame(6, first.hash), T0_MS) == ()
-    assert "two histories at frame 7" in picture.take(frame(7, first.hash), T0_MS)[0].text
+def test_a_fault_from_before_is_shown_as_one(fog: Fog) -> None:
+    picture = Picture(fog.sealed)
+    (event,) = picture.take(fog.object("detector_1", forked(fog)), T0_MS, retained=True)
+    assert event.text.endswith("frames 5, before this console came")
+
+
+def test_a_fault_that_shows_nothing_is_not_shown(fog: Fog) -> None:
+    picture, same = Picture(fog.sealed), frame(fog, 5, bytes(32)).opened.data
+    for fault in (
+        Fault("fog1", "two_frames", "manager", 5, "", (same, same)),
+        replaced_fault(forked(fog), frame=6),
+    ):
+        with pytest.raises(Rejected) as refused:
+            picture.take(fog.object("detector_1", fault), T0_MS)
+        assert refused.value.reason is Reason.NOT_PROVEN
+    assert not picture.events
+    assert views.network(picture, T0_MS).trouble == ""
+
+
+def replaced_fault(fault: Fault, **changes: object) -> Fault:
+    return msgspec.structs.replace(fault, **changes)
+
+
+def test_a_detector_that_voted_twice_is_told_and_halts_nobody(fog: Fog) -> None:
+    picture = Picture(fog.sealed)
+    votes = [Vote("fog1", 9, bytes([n]) * 32, fog.sealed.hash, ()) for n in (1, 2)]
+    proof = tuple(fog.signers["detector_3"].object(vote) for vote in votes)
+    (event,) = picture.take(
+        fog.object("detector_1", Fault("fog1", "two_votes", "detector_3", 9, "", proof)), T0_MS
+    )
+    assert events.as_line(event).endswith("  fault       detector_3 cast two votes on frame 9")
+    assert views.network(picture, T0_MS).trouble == ""
+
+
+def test_a_claim_is_told_as_the_word_of_who_makes_it_and_a_quorum_of_them_as_proof(fog: Fog) -> None:
+    picture = Picture(fog.sealed)
+    entry = DeviceEntry("edge1", 1, 1, bytes(16), 0, bytes(32))
+    message = Frame("fog1", 5, bytes(32), fog.sealed.hash, 0, bytes(32), (entry,), (), (), ())
+    rests = fog.object("manager", message).data
+    claim = Fault("fog1", "unseen", "manager", 5, "edge1", (rests,))
+    claims = [fog.object(name, claim) for name in fog.detectors[:3]]
+    told = [event.text for one in claims for event in picture.take(one, T0_MS)]
+    assert told == [
+        f"{name} claims: manager signed a frame 5 that rests on what nobody can show of edge1"
+        for name in fog.detectors[:3]
+    ]
+    omission = Fault("fog1", "omission", "manager", 5, "edge1", tuple(one.data for one in claims))
+    (event,) = picture.take(fog.object("detector_1", omission), T0_MS)
+    assert (
+        event.text == "manager withholds what concerns edge1 up to frame 5, as a quorum of detectors claims"
+    )
+    assert views.network(picture, T0_MS).trouble == ""
 
 
 def test_who_votes_is_counted(fog: Fog, seen: Seen) -> None:
@@ -239,20 +344,20 @@ def test_who_votes_is_counted(fog: Fog, seen: Seen) -> None:
     history = History(fog, cheat=None)
     for told in history.frames(31, 60):
         if told.opened.sender != "detector_2":
-            picture.take(told.opened, told.at_ms)
+            told.reaches(picture)
     assert views.network(picture, T0_MS).voting == 3
 
 
 def test_accusations_that_are_not_repeated_lapse(fog: Fog, seen: Seen) -> None:
     picture = seen(40, cheat=None)
     ref = SampleRef("edge3", 1, 1, bytes(32))
-    accusation = Accusation(CHEAT, 39, "pob", 1, 10, ref, ref)
+    accusation = Accusation(CHEAT, 1, 39, "pob", 10, ref, ref)
     vote = Vote("fog1", 41, bytes(32), fog.sealed.hash, (accusation,))
     picture.take(fog.object("detector_3", vote), T0_MS)
     assert (of(picture).word, of(picture).accusers) == ("accused", ("detector_3",))
     for told in History(fog, cheat=None).frames(41, 49):
         if isinstance(told.opened.message, Frame):
-            picture.take(told.opened, told.at_ms)
+            told.reaches(picture)
     assert of(picture).accusers == ()
 
 

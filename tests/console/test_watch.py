@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -17,13 +18,12 @@ from console.picture import Picture
 from console.watch import watch
 from mint.charter.model import replaced
 from mint.charter.seal import seal
-from mint.envelope import Opened
 from mint.errors import Reason
 from mint.messages.judgement import Alarm
 from mint.messages.sample import State
 from mint.node import wall_ms
 from network.mosquitto_program import Program
-from tests.console.history import CHEAT, Fog
+from tests.console.history import CHEAT, Fog, forked, frame
 from tests.console.running import Running
 
 WITHIN_S = 20.0
@@ -40,15 +40,15 @@ class Ear:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self.seen: list[Opened] = []
+        self.seen: list[str] = []
         self._news = asyncio.Event()
 
     def emit(self, event: Event) -> None:
         self.events.append(event)
         self._news.set()
 
-    def observe(self, opened: Opened) -> None:
-        self.seen.append(opened)
+    def observe(self, sender: str, _message: msgspec.Struct) -> None:
+        self.seen.append(sender)
         self._news.set()
 
     async def until(self, enough: Callable[[], bool]) -> None:
@@ -70,13 +70,15 @@ async def test_events_come_through_and_what_is_false_does_not(running: Running) 
     )
     await ear.until(lambda: bool(ear.events))
     await running.say(fog.object("detector_3", Alarm(1, CHEAT, "ssa", "W = 30 above 25")))
-    await ear.until(lambda: len(ear.events) > 1)
+    await running.say(fog.object("detector_3", forked(fog)))
+    await running.say(frame(fog, 1, bytes(32)).opened)
+    await ear.until(lambda: len(ear.events) > 2 and picture.number == 1)
     stop.set()
     await watching
-    assert [event.kind for event in ear.events] == ["verdict", "alarm"]
+    assert [event.kind for event in ear.events] == ["verdict", "alarm", "fault"]
     assert "before this console came" in ear.events[0].text
     assert node.rejections.by_reason == {Reason.NO_QUORUM: 1}
-    assert {opened.sender for opened in ear.seen} == {"detector_1", "detector_3"}
+    assert set(ear.seen) == {"detector_1", "detector_3", "manager"}
 
 
 async def test_a_new_charter_is_gone_by(running: Running) -> None:
