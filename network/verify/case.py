@@ -42,14 +42,13 @@ class Case(Wire, frozen=True):
     verdicts: Envelopes
 
     def pages(self) -> Iterator[Page]:
-        """Frame by frame, each with its samples.
-
-        Raises:
-            Rejected: what stands for a frame is none.
-        """
+        """Frame by frame, each with its samples."""
         by_leaf = {leaf_hash(sample): sample for sample in self.samples}
         for data in self.frames:
-            leaves = [entry.leaf for entry in frame_in(data).devices]
+            try:
+                leaves = [entry.leaf for entry in frame_in(data).devices]
+            except Rejected:  # no frame; whoever checks it says so
+                leaves = []
             yield Page(data, tuple(by_leaf[leaf] for leaf in leaves if leaf in by_leaf))
 
     def __len__(self) -> int:
