@@ -31,6 +31,8 @@ CALM = 60
 def repetitions(steady: Steady, past: Past, number: int) -> list[Lie]:
     """Rows that have just repeated themselves for REPEATED ticks, or for as many as may decide, in tick `number`."""
     loops = steady.loops
+    if int(loops.max(initial=0)) < REPEATED:
+        return []
     circling = loops >= REPEATED
     smallest = circling.argmax(axis=0)  # a value that stands still goes round in every circle
     count = loops[smallest, np.arange(loops.shape[1])].astype(np.int64)
@@ -54,6 +56,8 @@ def repetitions(steady: Steady, past: Past, number: int) -> list[Lie]:
 
 def _often(past: Past, rows: Ints, counts: Ints, circles: Ints) -> Floats:
     """How often symbols of these rows were equal before they began to repeat; 1 where that is not known."""
+    if not len(rows):
+        return np.ones(0)
     begin = HISTORY - counts - circles
     before = np.where(np.arange(HISTORY)[:, None] < begin, past.ordered(rows), 0)
     equal, pairs = np.zeros((2, CIRCLE, len(rows)))
@@ -70,16 +74,18 @@ def _often(past: Past, rows: Ints, counts: Ints, circles: Ints) -> Floats:
 def exactness(steady: Steady, past: Past, number: int) -> list[Lie]:
     """Rows whose use has just kept time for as many ticks as count, or whose noise is gone, in tick `number`."""
     exact, calm = steady.exact == EXACT, steady.calm == CALM
-    rows = np.flatnonzero((exact | calm) & (steady.loops < REPEATED).all(axis=0))  # else it is frozen
+    due = exact | calm
+    if not due.any():
+        return []
+    rows = np.flatnonzero(due & (steady.loops < REPEATED).all(axis=0))  # else it is frozen
     lies = []
     for row in rows[exact[rows] & ~steady.whole(rows)].tolist():
         decides = bool(steady.uneven[row] >= LEAST_TOLD)
         detail = f"uses CPU in proportion to time to within {PROPORTION} ns for {EXACT} ticks, as no counter is read"
         lies.append(Lie(row, Kind.FABRICATED, decides, number - EXACT, row, 0, 0.0, detail))
     quiet = rows[calm[rows] & (steady.age[rows] >= CALM + LEAST_TOLD)]
-    for row in quiet[
-        _often(past, quiet, np.full(len(quiet), CALM), np.ones(len(quiet), np.int64)) <= OFTEN
-    ].tolist():
+    often = _often(past, quiet, np.full(len(quiet), CALM), np.ones(len(quiet), np.int64))
+    for row in quiet[often <= OFTEN].tolist():
         detail = f"has told no noise for {CALM} ticks; before, steps of {steady.usual[row]:.3g} % were usual"
         lies.append(Lie(row, Kind.FABRICATED, False, number - CALM, row, 0, 0.0, detail))
     return lies

@@ -85,6 +85,8 @@ class Nature:
 
     def _release(self) -> None:
         """What has ended may be said again."""
+        if not self._told.bits.any():
+            return
         steady = self._steady
         self._told.end(np.flatnonzero((steady.loops < REPEATED).all(axis=0)), Kind.FROZEN)
         self._told.end(np.flatnonzero((steady.exact == 0) & (steady.calm == 0)), Kind.FABRICATED)
