@@ -67,7 +67,7 @@ def test_the_widest_vectors_of_each_arithmetic_are_exact(
         math.isqrt(limit // d) - 1 + beyond
     )  # the widest that float64, or int64, has room for; and one more
     G = [[random.choice((0, 1, width // 2, width - 1, width)) - 2**61 for _ in range(d)] for _ in range(9)]
-    assert list(krum(np.array(G, np.int64), 3).scores) == reference(G, 3)
+    assert list(krum(np.array(G, np.int64), 0).scores) == reference(G, 0)
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
