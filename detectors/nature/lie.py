@@ -60,6 +60,10 @@ class Told:
         self.bits[lie.row] |= bit
         return True
 
+    def rows(self, kind: Kind) -> Ints:
+        """Of whom it stands."""
+        return np.flatnonzero(self.bits & (3 << _PLACES[kind]))
+
     def end(self, rows: Ints, kind: Kind) -> None:
         """It is no longer so of these rows: the next time is another one."""
         self.bits[rows] &= ~(3 << _PLACES[kind])

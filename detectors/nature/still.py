@@ -7,11 +7,14 @@ is a simulator's, or has a coarse meter: it is not accused.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.nature.lie import Kind, Lie
 from detectors.nature.past import HISTORY, Ints, Past
-from detectors.nature.steady import CIRCLE, PROPORTION, Floats, Steady
+from detectors.nature.steady import CIRCLE, PROPORTION, Bools, Floats, Steady
 from detectors.nature.surprise import LEAST_TOLD
 
 # Repetitions that are looked at.
@@ -31,13 +34,12 @@ CALM = 60
 def repetitions(steady: Steady, past: Past, number: int) -> list[Lie]:
     """Rows that have just repeated themselves for REPEATED ticks, or for as many as may decide, in tick `number`."""
     loops = steady.loops
-    if int(loops.max(initial=0)) < REPEATED:
+    if not _looked_at(loops).any():
         return []
     circling = loops >= REPEATED
     smallest = circling.argmax(axis=0)  # a value that stands still goes round in every circle
     count = loops[smallest, np.arange(loops.shape[1])].astype(np.int64)
-    due = (count == REPEATED) | (count == STUCK_COUNTERS) | (count == STUCK_PERCENT)
-    rows = np.flatnonzero(due & circling.any(axis=0) & (steady.age > count + LEAST_TOLD))
+    rows = np.flatnonzero(_looked_at(count) & circling.any(axis=0) & (steady.age > count + LEAST_TOLD))
     if not len(rows):
         return []
     circles, counts = smallest[rows] + 1, count[rows]
@@ -52,6 +54,11 @@ def repetitions(steady: Steady, past: Past, number: int) -> list[Lie]:
         bits = float(-ticks * np.log2(often[k]))
         lies.append(Lie(row, Kind.FROZEN, bool(decides[k]), number - ticks, row, circle, bits, detail))
     return lies
+
+
+def _looked_at(count: NDArray[Any]) -> Bools:
+    """Whether so many repetitions are."""
+    return np.asarray((count == REPEATED) | (count == STUCK_COUNTERS) | (count == STUCK_PERCENT))
 
 
 def _often(past: Past, rows: Ints, counts: Ints, circles: Ints) -> Floats:
