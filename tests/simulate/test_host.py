@@ -8,7 +8,6 @@ from mint.effects import Effect, Keep, Now, Post, Say
 from mint.envelope import Envelope, Stream
 from mint.messages.sample import Ack
 from mint.wire import decode
-from network.simulate.host import Start
 from network.simulate.schedule import MS, S
 from network.simulate.signing import verifies
 from tests.simulate.toys import NETWORK, TOPICS, Bench, Toy
@@ -129,11 +128,10 @@ def test_what_is_said_is_signed_as_the_next_of_this_session() -> None:
 
 
 def test_what_a_component_raises_is_not_swallowed(bench: Bench) -> None:
-    def broken(start: Start) -> Toy:
-        toy = Toy(start, None, ())
-        toy.tick = lambda _: 1 // 0  # type: ignore[method-assign]
-        return toy
+    class Broken(Toy):
+        def tick(self, now: Now) -> tuple[Effect, ...]:
+            raise ZeroDivisionError
 
-    bench.add("det1", broken)
+    bench.add("det1", lambda start: Broken(start, None, ()))
     with pytest.raises(ZeroDivisionError):
         bench.run(2)

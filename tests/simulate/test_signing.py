@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,11 +26,12 @@ def test_what_was_signed_verifies_under_its_key_alone(data: bytes) -> None:
 @given(st.binary(min_size=1, max_size=64), st.data())
 def test_any_changed_bit_is_seen(data: bytes, draw: st.DataObject) -> None:
     signature = KEY.sign(data)
-    for whole, check in (
+    checks: list[tuple[bytes, Callable[[bytes], bool]]] = [
         (data, lambda changed: verifies(KEY.public, signature, changed)),
         (signature, lambda changed: verifies(KEY.public, changed, data)),
         (KEY.public, lambda changed: verifies(changed, signature, data)),
-    ):
+    ]
+    for whole, check in checks:
         bit = draw.draw(st.integers(0, 8 * len(whole) - 1))
         changed = bytearray(whole)
         changed[bit // 8] ^= 1 << bit % 8

@@ -11,7 +11,8 @@ from network.simulate.schedule import MS, S, Schedule
 
 
 def test_what_is_scheduled_for_one_time_happens_in_the_order_it_was_scheduled() -> None:
-    schedule, seen = Schedule(), []
+    schedule = Schedule()
+    seen: list[int] = []
     for number in range(50):
         schedule.at(5, seen.append, number)
     schedule.at(3, seen.append, -1)
@@ -31,7 +32,8 @@ def test_time_never_runs_backwards(times: list[int]) -> None:
 
 
 def test_what_comes_of_a_call_happens_in_the_same_run_when_its_time_has_come() -> None:
-    schedule, seen = Schedule(), []
+    schedule = Schedule()
+    seen: list[int] = []
 
     def again(left: int) -> None:
         seen.append(schedule.now_ns)
