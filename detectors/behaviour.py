@@ -13,8 +13,9 @@ same B*.
 **The cut-off.** Who is accused
 
 - is far from B*: as far as a vector above it by the law's burst in every frame, |B_i - B*|^2 > d burst^2;
-- is above its entitlement, by the budget law (its level is above the burst now);
-- was above it by more than the burst in the last HELD frames, each read, and did not begin to give it back.
+- is above its entitlement: in each of the last HELD frames both the budget law's level and the vector were above the
+  burst;
+- and did not begin to give it back.
 
 So a miner that merely slows down is never accused, nor one whose excess is the kernel's own overrun, which falls
 again. docs/proof-of-behavior.md has the rate at which honest miners meet each of these.
@@ -55,6 +56,20 @@ class Round:
     accused: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """The matrix G (n, d) of the miners `rows`, in ppm of a period's entitlement, from frame `began` on; n of each.
+
+    `burst`: what the law allows, in ppm. `above`: above entitlement, and kept, so that far from B* accuses.
+    """
+
+    began: int
+    rows: Ints
+    G: Ints
+    burst: Ints
+    above: Bools
+
+
 class Window:
     """The books of every miner over the last WINDOW rounds of d frames, by row; 8 (d + WINDOW + 3) bytes a miner."""
 
@@ -93,21 +108,32 @@ class Window:
         loses nothing, for counters are cumulative. Where 2f + 3 miners have a past of fewer rounds only, as
         after a start, the window is so much shorter.
         """
-        rounds, rows = self._window(ledger.silent < self._d, 2 * f_miners + 3)
+        vectors = self.vectors(ledger, 2 * f_miners + 3)
+        if vectors is None:
+            return None
+        whole = [names[row] for row in vectors.rows.tolist()]
+        result = krum(vectors.G, f_miners, whole)
+        accused = vectors.rows[vectors.above & far_from(vectors.G, result.best, vectors.burst)]
+        scores = dict(zip(whole, result.scores, strict=True))
+        return Round(vectors.began, scores, whole[result.best], tuple(accused.tolist()))
+
+    def vectors(self, ledger: Ledger, enough: int) -> Vectors | None:
+        """The matrix of the longest window that at least `enough` miners have a past for; None if none is."""
+        rounds, rows = self._window(ledger.silent < self._d, enough)
         if not rounds:
             return None
         began = self._number - rounds * self._d
         order = (self._number + 1 + np.arange(self._d)) % self._d
         start = self._starts[began // self._d % (WINDOW + 1), rows]
-        excess = self._ends[order[:, None], rows] - start
-        G = behaviour(excess, ledger.share_ns[rows])
-        whole = [names[row] for row in rows.tolist()]
-        result = krum(G, f_miners, whole)
-        far = far_from(G, result.best, _ppm(ledger.allowed_ns[rows], ledger.share_ns[rows]))
-        held = kept(G, _ppm(ledger.allowed_ns[rows], ledger.share_ns[rows])) & (self._read[rows] >= HELD)
-        accused = rows[far & held & ledger.above[rows]]
-        scores = dict(zip(whole, result.scores, strict=True))
-        return Round(began, scores, whole[result.best], tuple(accused.tolist()))
+        share = ledger.share_ns[rows]
+        G, burst = (
+            behaviour(self._ends[order[:, None], rows] - start, share),
+            _ppm(ledger.allowed_ns[rows], share),
+        )
+        # By the law's level too, which a window that began in a dip of the counter does not mislead.
+        lawful = (ledger.levels[:HELD, rows] <= ledger.allowed_ns[rows]).any(axis=0)
+        above = ~lawful & (self._read[rows] >= HELD) & _kept(G, burst)
+        return Vectors(began, rows, G, burst, above)
 
     def _window(self, read: Bools, enough: int) -> tuple[int, Ints]:
         """The most rounds that enough miners have a past of, and the rows of these; 0 where not even one."""
@@ -161,14 +187,12 @@ def behaviour(excess_ns: Ints, share_ns: Ints) -> Ints:
 
 def far_from(G: Ints, best: int, burst: Ints) -> Bools:
     """Whether each vector is as far from row `best` as one above it by the burst (n,) in every frame."""
-    limits = (G.shape[1] * int(one) ** 2 for one in burst)
-    return np.array(
-        [distance > limit for distance, limit in zip(far_from_benchmark(G, best), limits, strict=True)],
-        bool,
-    )
+    limits = [G.shape[1] * one * one for one in burst.tolist()]
+    pairs = zip(far_from_benchmark(G, best), limits, strict=True)
+    return np.array([distance > limit for distance, limit in pairs], bool)
 
 
-def kept(G: Ints, burst: Ints) -> Bools:
+def _kept(G: Ints, burst: Ints) -> Bools:
     """Whether each vector was above the burst in the last HELD frames, and did not fall over them."""
     last = G[:, -HELD:]
     return np.asarray((last.min(axis=1) > burst) & (last[:, -1] >= last[:, 0]))

@@ -86,8 +86,9 @@ def test_a_gain_that_one_round_hides_shows_over_the_rounds_of_the_window() -> No
         assert miners.accused(1) == ["cheat"]
 
 
-def test_a_window_that_begins_in_a_dip_accuses_nobody() -> None:
-    late = [1.0, 1.0, 0.0, 0.0, 3.0, *[1.0] * 15]  # a counter that stood still when the window began
+@pytest.mark.parametrize("lump", [1.0, 2.5])
+def test_a_window_that_begins_in_a_dip_accuses_nobody(lump: float) -> None:
+    late = [1.0, 1.0, 0.0, 0.0, 3.0, *[1.0] * 14, lump]  # a counter that stood still when the window began
     miners = Miners({**{name: [1.0] * 20 for name in HONEST}, "late": late})
     assert miners.scored(1).began == 4
     assert miners.accused(1) == []
