@@ -44,11 +44,14 @@ more than what `BudgetRule.proves` finds between the same two readings.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import ctypes
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
+from detectors.native import columns, exact, places
 from detectors.observation import Bools, Floats, Ints, Observation
 from mint.budget import CLOCK_TICK_NS, PPM, BudgetRule, Reading
 
@@ -68,6 +71,7 @@ RESTARTS, RESTART_WITHIN = 1, 3600
 MOST_STEP_NS = 1 << 50
 MOST_USE_NS = 1 << 60
 FAR = np.int64(1) << 61
+SOURCE = Path(__file__).with_name("budget.c")
 # Two ways to reckon: without and with steal taken off.
 PLAIN, LESS_STEAL = 0, 1
 
@@ -80,74 +84,103 @@ class Ledger:
     - `level` in ns, and `since`, the number of the observation that the worst window begins at (-1: none yet);
     - `convicted`, of miners read just now; `begun`, whether that reading was the first of a past;
     - `silent`, observations since the last reading;
-    - `used` and `elapsed` since the reading before, ns, 0 where there is no such pair, and their `share` in percent
-      of entitlement, nan where there is none;
+    - `used` and `elapsed` since the reading before, ns, 0 where there is no such pair, what was `gained` by it beyond
+      entitlement, and their `share` in percent of entitlement, nan where there is none;
     - `width`, entitlement over the last reading's bracket, ns.
 
-    `allowed_ns` and `share_ns` are the rules' by row.
+    `allowed_ns` and `share_ns` are the rules' by row. The next `push` writes into the same arrays. budget.c does what
+    `_push` does, where it can be compiled.
     """
 
-    # Everything that goes on from one observation to the next; the last axis is miners.
-    _STATE = (
-        "silent",
-        "level",
-        "since",
-        "z",
-        "low",
-        "low_at",
-        "past",
-        "width",
-        "levels",
-        "steps",
-        "stolen",
-        "unquiet",
-        "mark",
-        "last",
-        "read_at",
-        "born",
-        "born_at",
-        "restarts",
-    )
+    # Rows of each of the books, for all miners.
+    _ROWS: ClassVar[dict[str, int]] = {
+        "silent": 1,
+        "level": 1,
+        "since": 1,
+        "z": 2,
+        "low": 2,
+        "low_at": 2,
+        "past": DIP,  # z of the last observations, the next in place `turn`
+        "width": 1,
+        "levels": KEPT + 1,  # newest first, as `steps` and `stolen`
+        "steps": KEPT,  # excess from each reading to the next
+        "stolen": KEPT,
+        "unquiet": 1,
+        "mark": 3,  # z, time and steal at the last reading that counts in these
+        "last": 6,  # before, after, usage, steal, boot, epoch of the last reading,
+        "read_at": 1,  # and its number (-1: none yet)
+        # The same four of the last reading before the present epoch, as if the counter had been zero then.
+        "born": 4,
+        "born_at": 1,
+        "restarts": RESTARTS + 1,  # numbers of the last restarts, newest first
+        "used": 1,
+        "elapsed": 1,
+        "gained": 1,
+    }
+    # What goes on from one observation to the next.
+    _STATE = tuple(_ROWS)[:-3]
+    silent: Ints
+    level: Ints
+    since: Ints
+    z: Ints
+    low: Ints
+    low_at: Ints
+    past: Ints
+    width: Ints
+    levels: Ints
+    steps: Ints
+    stolen: Ints
+    unquiet: Ints
+    mark: Ints
+    last: Ints
+    read_at: Ints
+    born: Ints
+    born_at: Ints
+    restarts: Ints
+    used: Ints
+    elapsed: Ints
+    gained: Ints
 
     def __init__(self, rules: Sequence[BudgetRule]) -> None:
         n = len(rules)
         self._rule(rules)
-        self.silent = np.zeros(n, np.int64)
-        self.level = np.zeros(n, np.int64)
-        self.since = np.full(n, -1)
-        self.convicted = np.zeros(n, bool)
-        self.begun = np.zeros(n, bool)
-        self.width = np.zeros(n, np.int64)
-        self.share = np.full(n, np.nan)
-        self.used = np.zeros(n, np.int64)
-        self.elapsed = np.zeros(n, np.int64)
-        self.z = np.zeros((2, n), np.int64)
-        self.low = np.zeros((2, n), np.int64)
-        self.low_at = np.full((2, n), -1)
-        self.past = np.full((DIP, n), -FAR)  # z of the last observations, the next in place `turn`
+        # All books are rows of one array, so that budget.c needs to be told one place.
+        self._books = columns(sum(self._ROWS.values()), n, np.int64)
+        for name, first in places(self._ROWS).items():
+            rows = self._ROWS[name]
+            setattr(self, name, self._books[first : first + rows] if rows > 1 else self._books[first])
+        for none_yet in (self.since, self.low_at, self.read_at, self.born_at):
+            none_yet[:] = -1
+        self.past[:] = -FAR
+        self.restarts[:] = -RESTART_WITHIN - 1
         self.turn = 0
-        self.levels = np.zeros((KEPT + 1, n), np.int64)  # newest first, as `steps` and `stolen`
-        self.steps = np.zeros((KEPT, n), np.int64)  # excess from each reading to the next
-        self.stolen = np.zeros((KEPT, n), np.int64)
-        self.unquiet = np.zeros(n, np.int64)
-        self.mark = np.zeros((3, n), np.int64)  # z, time and steal at the last reading that counts in these
-        # before, after, usage, steal, boot, epoch of the last reading, and its number (-1: none yet).
-        self.last = np.zeros((6, n), np.int64)
-        self.read_at = np.full(n, -1)
-        # The same four of the last reading before the present epoch, as if the counter had been zero then.
-        self.born = np.zeros((4, n), np.int64)
-        self.born_at = np.full(n, -1)
-        # Numbers of the last restarts, newest first.
-        self.restarts = np.full((RESTARTS + 1, n), -RESTART_WITHIN - 1)
+        self._told = np.zeros((2, n), bool)
+        self.begun, self.convicted = self._told
+        self.share = np.full(n, np.nan)
+        self._seen = columns(7, n, np.int64)
+        arrays = (self._rules, self._seen, self._books, self._told, self.share)
+        self._places = tuple(array.ctypes.data for array in arrays)
+        self._stride = self._books.strides[0] // self._books.itemsize
+        self._compiled = _compiled()
 
     def _rule(self, rules: Sequence[BudgetRule]) -> None:
         self.rules = tuple(rules)
-        self._entitled = np.array([rule.entitled_ppm for rule in rules], np.int64)
-        self.allowed_ns = np.array([rule.allowed_ns for rule in rules], np.int64)
-        self._hard = np.array([rule.hard_ns for rule in rules], np.int64)
-        self._overrun = np.array([rule.overrun_ns for rule in rules], np.int64)
-        self.share_ns = np.array([rule.share_ns for rule in rules], np.int64)
-        self._period = np.array([rule.period_ns for rule in rules], np.int64)
+        self._rules = columns(6, len(rules), np.int64)
+        self._rules[:] = np.array(
+            [
+                (
+                    rule.entitled_ppm,
+                    rule.allowed_ns,
+                    rule.hard_ns,
+                    rule.overrun_ns,
+                    rule.share_ns,
+                    rule.period_ns,
+                )
+                for rule in rules
+            ],
+            np.int64,
+        ).T.reshape(6, len(rules))
+        self._entitled, self.allowed_ns, self._hard, self._overrun, self.share_ns, self._period = self._rules
 
     @property
     def miners(self) -> int:
@@ -156,16 +189,26 @@ class Ledger:
 
     def push(self, seen: Observation) -> None:
         """Take in one observation of all miners."""
-        now = np.stack([seen.before_ns, seen.after_ns, seen.usage_ns, seen.steal_ns, seen.boot, seen.epoch])
+        now = self._seen
+        now[0], now[1], now[2], now[3] = seen.present, seen.before_ns, seen.after_ns, seen.usage_ns
+        now[4], now[5], now[6] = seen.steal_ns, seen.boot, seen.epoch
+        if self._compiled is None:
+            self._push(seen.number)
+        else:
+            self._compiled(self.miners, self._stride, seen.number, self.turn, *self._places)
+        self.turn = (self.turn + 1) % DIP
+
+    def _push(self, number: int) -> None:
+        now = self._seen[1:]
         before, after, usage, steal, boot, epoch = now
         was_before, was_after, was_usage, was_steal, was_boot, was_epoch = self.last
-        here = seen.present & (before <= after)
+        here = (self._seen[0] != 0) & (before <= after)
         # A counter that runs backwards began again at zero, whatever its epoch says, if one processor can have counted
         # that much since. Steal is an estimate of the hypervisor's, and may waver.
         anew = (epoch != was_epoch) | (usage < was_usage)
         used_from = np.where(anew, 0, was_usage)
         possible = (epoch != was_epoch) | ~anew | (usage <= after - was_before)
-        steal = now[3] = np.where(boot == was_boot, np.maximum(steal, was_steal), steal)
+        np.maximum(steal, was_steal, out=steal, where=boot == was_boot)
         # Times of two boots do not compare, and a time that runs backwards with none.
         continues = (
             here
@@ -176,25 +219,25 @@ class Ledger:
             & (after - was_before < MOST_STEP_NS)
             & (usage - used_from < MOST_USE_NS)
         )
-        self.begun = here & ~continues
-        self._count_restarts(here & (self.read_at >= 0) & (anew | ~continues), seen.number)
-        self.silent = np.where(here, 0, self.silent + 1)
+        self.begun[:] = here & ~continues
+        self._count_restarts(here & (self.read_at >= 0) & (anew | ~continues), number)
+        self.silent[:] = np.where(here, 0, self.silent + 1)
         # What is computed for rows that do not continue is thrown away; it is kept from overflowing.
         self._begin(self.begun)
         self._renew(continues & anew)
-        self.elapsed = np.where(continues, before - was_before, 0)
-        self.used = np.where(continues, usage - used_from, 0)
-        stolen = np.where(continues, steal - was_steal, 0)
-        self.share = _percent(self.used, now, self.last, self._entitled, continues)
-        self._shift(here, self.used - self._earned(self.elapsed), stolen)
-        self._lows(here, seen.number)
-        self.width = np.where(here, self._earned(np.where(here, after - before, 0)), self.width)
+        self.elapsed[:] = np.where(continues, before - was_before, 0)
+        self.used[:] = np.where(continues, usage - used_from, 0)
+        self.gained[:] = self.used - self._earned(self.elapsed)
+        self.share[:] = _percent(self.used, now, self.last, self._entitled, continues)
+        self._shift(here, np.where(continues, steal - was_steal, 0))
+        self._lows(here, number)
+        np.copyto(self.width, self._earned(np.where(here, after - before, 0)), where=here)
         counts = here & (self.begun | (before - self.mark[1] >= self._period // 2))
         self._levels(here, counts, steal)
-        self.mark = np.where(counts, np.stack([self.z[PLAIN], before, steal]), self.mark)
-        self.last = np.where(here, now, self.last)
-        self.read_at = np.where(here, seen.number, self.read_at)
-        self.convicted = counts & self._convicts()
+        np.copyto(self.mark, np.stack([self.z[PLAIN], before, steal]), where=counts)
+        np.copyto(self.last, now, where=here)
+        np.copyto(self.read_at, number, where=here)
+        self.convicted[:] = counts & self._convicts()
 
     def _earned(self, elapsed_ns: Ints) -> Ints:
         """CPU time that entitlement grants in this time, rounded up."""
@@ -224,35 +267,34 @@ class Ledger:
         self.restarts[1:, rows] = self.restarts[:-1, rows]
         self.restarts[0, rows] = number
 
-    def _shift(self, here: Bools, gained: Ints, stolen: Ints) -> None:
-        moved = self.z + np.stack([gained, gained - stolen])
-        self.z = np.where(here, np.clip(moved, -FAR, FAR), self.z)
+    def _shift(self, here: Bools, stolen: Ints) -> None:
+        moved = self.z + np.stack([self.gained, self.gained - stolen])
+        np.copyto(self.z, np.clip(moved, -FAR, FAR), where=here)
 
     def _lows(self, here: Bools, number: int) -> None:
         """The running minima, with beginnings in a dip lifted."""
         depth = self.past.max(axis=0) - self.z[PLAIN]
         start = self.z + np.where(depth > self.allowed_ns // 2, depth, 0)
         lower = here & (start <= self.low)
-        self.low = np.where(lower, start, self.low)
-        self.low_at = np.where(lower, number, self.low_at)
+        np.copyto(self.low, start, where=lower)
+        np.copyto(self.low_at, number, where=lower)
         # A miner that was not read stays where it was.
         known = here | (self.read_at >= 0)
         self.past[self.turn] = np.where(known, self.z[PLAIN], -FAR)
-        self.turn = (self.turn + 1) % DIP
 
     def _levels(self, here: Bools, counts: Bools, steal: Ints) -> None:
         both = self.z - self.width - self.low
         plain = both[PLAIN] - self._overrun
         less = both[LESS_STEAL] >= plain
-        self.level = np.where(here, np.where(less, both[LESS_STEAL], plain), self.level)
-        self.since = np.where(here, np.where(less, self.low_at[LESS_STEAL], self.low_at[PLAIN]), self.since)
+        np.copyto(self.level, np.where(less, both[LESS_STEAL], plain), where=here)
+        np.copyto(self.since, np.where(less, self.low_at[LESS_STEAL], self.low_at[PLAIN]), where=here)
         step = np.where(self.begun, 0, self.z[PLAIN] - self.width - self.mark[0])
         stolen = np.where(self.begun, 0, steal - self.mark[2])
         for ring, newest in ((self.levels, self.level), (self.steps, step), (self.stolen, stolen)):
             ring[1:, counts] = ring[:-1, counts]
             ring[0, counts] = newest[counts]
         fell = counts & (step < -self.allowed_ns)
-        self.unquiet = np.where(fell, UNQUIET, self.unquiet - (counts & (self.unquiet > 0)))
+        self.unquiet[:] = np.where(fell, UNQUIET, self.unquiet - (counts & (self.unquiet > 0)))
 
     def _convicts(self) -> Bools:
         above = self.levels > self.allowed_ns
@@ -267,7 +309,7 @@ class Ledger:
     @property
     def gain(self) -> Floats:
         """What was used beyond entitlement since the reading before, in percent of a period's entitlement, (n,)."""
-        return np.asarray((self.used - self._earned(self.elapsed)) * 100.0 / self.share_ns)
+        return np.asarray(self.gained * 100.0 / self.share_ns)
 
     def restless(self, number: int) -> Bools:
         """Whose counter or clock began again too often, lately, for its books to say what it used, (n,)."""
@@ -324,7 +366,8 @@ class Ledger:
         """Continue from `state()`, taken of the same rows."""
         self.turn = state["turn"]
         for name in self._STATE:
-            setattr(self, name, np.array(state[name], np.int64).reshape(getattr(self, name).shape))
+            book = getattr(self, name)
+            book[...] = np.array(state[name], np.int64).reshape(book.shape)
 
 
 def _percent(used: Ints, now: Ints, last: Ints, entitled: Ints, where: Bools) -> Floats:
@@ -333,3 +376,19 @@ def _percent(used: Ints, now: Ints, last: Ints, entitled: Ints, where: Bools) ->
     share = np.full(len(used), np.nan)
     np.divide(used * 1e8, elapsed * entitled, out=share, where=where & (elapsed > 0))
     return share
+
+
+def _compiled() -> Callable[..., None] | None:
+    """budget.c's push, or None."""
+    constants = {
+        "DIP": DIP, "KEPT": KEPT, "UNQUIET_TICKS": UNQUIET, "BEGINNING": BEGINNING, "RESTARTS_KEPT": RESTARTS + 1,
+        "MOST_STEP_NS": MOST_STEP_NS, "MOST_USE_NS": MOST_USE_NS, "FAR": int(FAR), "PPM": PPM,
+        "CLOCK_TICK_NS": CLOCK_TICK_NS,
+    }  # fmt: skip
+    rows = {name.upper(): first for name, first in places(Ledger._ROWS).items()}
+    library = exact(SOURCE, tuple((constants | rows).items()))
+    if library is None:
+        return None
+    push = library.ledger_push
+    push.restype, push.argtypes = None, [*(ctypes.c_int64,) * 4, *(ctypes.c_void_p,) * 5]
+    return push

@@ -12,7 +12,7 @@ same code, the same findings. What a finding decides depends on the law that hol
 | none: bare percentages | - | accuses | - |
 
 The preset `paper` is the paper to the letter, for research: W of equation 8 above h of equation 9 is an
-alarm, nothing else looks, and nobody is accused.
+alarm, Krum over d values of W scores every miner, nothing else looks, and nobody is accused.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any, Literal
 import numpy as np
 
 from detectors.behaviour import Round, Window
+from detectors.behaviour_paper import PaperWindow
 from detectors.budget import RESTART_WITHIN, RESTARTS, Ledger
 from detectors.nature.stream import Nature
 from detectors.observation import Bools, Floats, Ints, Law, Observation
@@ -100,7 +101,7 @@ class Judge:
         self.ssa = SsaStream(n, self.parameters)
         self.direction = Direction(n)
         self.nature = Nature(n)
-        self.window = Window(detection.d, n)
+        self.window = _window(detection, n)
         self._standing: set[tuple[str, str, bool]] = set()
         self._lies: dict[str, tuple[int, str]] = {}
 
@@ -136,10 +137,10 @@ class Judge:
             self.ssa.arrange(origin)
         else:
             self.parameters, self.ssa = parameters, SsaStream(len(terms), parameters)
-        if detection.d == old_detection.d:
+        if (detection.d, detection.preset) == (old_detection.d, old_detection.preset):
             self.window.arrange(origin)
         else:
-            self.window = Window(detection.d, len(terms))
+            self.window = _window(detection, len(terms))
         names = {one.name for one in kept}
         self._standing = {key for key in self._standing if key[0] in names}
         self._lies = {name: lie for name, lie in self._lies.items() if name in names}
@@ -162,11 +163,14 @@ class Judge:
         percent = self.ledger.share if seen.percent is None else seen.percent
         known = seen.present & np.isfinite(percent)
         statistics = self._statistics(percent, known, seen.percent is None)
-        if self.detection.preset == "paper":
-            return self._findings(seen, statistics, self._changed(statistics), [], None)
+        due, round_ = seen.number % self.detection.d == 0, None
+        if isinstance(self.window, PaperWindow):
+            self.window.push(seen.number, statistics.W)
+            if due:
+                round_ = self.window.round(self.names, self._f_miners)
+            return self._findings(seen, statistics, self._changed(statistics), [], round_)
         self.window.push(seen.number, self.ledger)
-        round_ = None
-        if seen.number % self.detection.d == 0:
+        if due:
             round_ = self.window.round(self.names, self.ledger, self._f_miners)
         doubts = self._listen(seen, percent, known)
         convictions = [
@@ -214,7 +218,7 @@ class Judge:
             return []
         for row in round_.accused:
             since = self.ledger.began(row)
-            if since is not None and self.ledger.above[row]:
+            if since is not None:
                 above_ms = self.ledger.level[row] / 1e6
                 reason = f"{above_ms:.1f} ms of CPU above entitlement, unlike {round_.benchmark}"
                 found.append(Conviction(self.names[row], row, "pob", since, reason))
@@ -332,6 +336,11 @@ class Judge:
 
 def _growth(statistics: Statistics, row: int) -> str:
     return f"use grows above entitlement: W = {statistics.W[row]:.2f} above h = {statistics.h[row]:.2f}"
+
+
+def _window(detection: Detection, miners: int) -> Window | PaperWindow:
+    """The preset's behaviour vectors."""
+    return (PaperWindow if detection.preset == "paper" else Window)(detection.d, miners)
 
 
 def ssa_parameters(detection: Detection) -> SsaParameters:

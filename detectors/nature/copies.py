@@ -36,6 +36,8 @@ class Copies:
     def push(self, past: Past, steady: Steady, runs: Runs, number: int) -> list[Lie]:
         """Those of the runs of tick `number` that are new and carry ENOUGH_BITS."""
         self._go_on(past)
+        if not len(runs.rows):
+            return []
         # Who is in a run that decides need not be looked at; nor who is in one with a twin, but for older ones.
         known = (self.source[runs.rows] >= 0) & ((self.lag[runs.rows] > 0) | (runs.lags == 0))
         circle = (runs.rows == runs.sources) & (runs.lags <= CIRCLE)  # `still.py` judges it
@@ -68,6 +70,8 @@ class Copies:
     def _go_on(self, past: Past) -> None:
         """See which rows are still in the run that was found."""
         rows = np.flatnonzero(self.source >= 0)
+        if not len(rows):
+            return
         mine = past.back(0)[rows]
         theirs = past.ring[(past.at - self.lag[rows].astype(np.int64)) % HISTORY, self.source[rows]]
         apart = np.where(mine == theirs, 0, self.apart[rows].astype(np.int64) + 1)

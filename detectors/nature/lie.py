@@ -53,17 +53,21 @@ class Told:
 
     def fresh(self, lie: Lie) -> bool:
         """Whether this has still to be said; from now on it is."""
-        bit = 1 << _place(lie.kind)
+        bit = 1 << _PLACES[lie.kind]
         bit |= bit << 1 if lie.decides else 0
         if self.bits[lie.row] & bit == bit:
             return False
         self.bits[lie.row] |= bit
         return True
 
+    def rows(self, kind: Kind) -> Ints:
+        """Of whom it stands."""
+        return np.flatnonzero(self.bits & (3 << _PLACES[kind]))
+
     def end(self, rows: Ints, kind: Kind) -> None:
         """It is no longer so of these rows: the next time is another one."""
-        self.bits[rows] &= ~(3 << _place(kind))
+        self.bits[rows] &= ~(3 << _PLACES[kind])
 
 
-def _place(kind: Kind) -> int:
-    return 2 * list(Kind).index(kind)
+# The lower of the two bits of each kind.
+_PLACES = {kind: 2 * place for place, kind in enumerate(Kind)}

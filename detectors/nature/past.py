@@ -66,6 +66,9 @@ class Runs(NamedTuple):
     changes: Ints
 
 
+_NO_RUNS = Runs(*np.zeros((5, 0), np.int64))
+
+
 class Past:
     """The symbols of `miners` rows, newest HISTORY ticks, and the table."""
 
@@ -90,11 +93,15 @@ class Past:
         self.at = (self.at + 1) % HISTORY
         self.ring[self.at] = now
         rows, places = self._sampled(now)
+        if not len(rows):
+            return _NO_RUNS
         found = self._table[places]
         earlier = np.flatnonzero(found >= 0)
         self._enter(rows, places)
         grams = self._grams[rows]  # equal ones are next to each other
         twins = np.flatnonzero(grams[1:] == grams[:-1])
+        if not len(earlier) and not len(twins):
+            return _NO_RUNS
         candidates: Ints = np.concatenate((rows[earlier], rows[twins]))
         sources: Ints = np.concatenate((found[earlier] // HISTORY, rows[twins + 1]))
         lags: Ints = np.concatenate(

@@ -14,16 +14,21 @@ showed no noise before, nor for a round number, nor where what is told is coarse
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.nature.past import Bytes, Ints, Past
+from detectors.native import exact
+from detectors.nature.past import HISTORY, Bytes, Ints, Past
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
+SOURCE = Path(__file__).with_name("steady.c")
 # Longest short loop, ticks: a longer one has grams enough to be found as a copy of itself.
 CIRCLE = 32
 _CIRCLES = np.arange(1, CIRCLE + 1)
@@ -69,7 +74,8 @@ class Steady:
     `loops`: (CIRCLE, miners), the first is the frozen value's. `exact`, `calm`: as above. `uneven`: ticks
     with counters that were not exact. `clocked`: ticks in which the clock was a real one, less those in which
     it was not. `fine`: ticks with a percentage beyond the GRID, less four times those without. `age`: ticks
-    with a value.
+    with a value. The next `push` writes into the same arrays. steady.c does what `_push` does, where it can be
+    compiled.
     """
 
     def __init__(self, miners: int) -> None:
@@ -83,46 +89,60 @@ class Steady:
         self.elapsed: Ints = np.zeros(miners, np.int64)
         self.value: Floats = np.zeros(miners)
         self.usual: Floats = np.zeros(miners)
+        arrays = (
+            self.loops, self.exact, self.calm, self.uneven, self.clocked, self.fine, self.age,
+            self.number, self.elapsed, self.value, self.usual,
+        )  # fmt: skip
+        self._places = tuple(array.ctypes.data for array in arrays)
+        self._compiled = _compiled()
 
     def push(self, past: Past, present: Bools, value: Floats, number: Ints, elapsed: Ints) -> None:
         """One tick; `past` has taken it in. `number` is what symbols are made of, `elapsed` 0 without counters."""
+        if self._compiled is None:
+            self._push(past, present, value, number, elapsed)
+            return
+        arrays = (past.ring, present, value, number, elapsed)
+        told = (array.ctypes.data for array in arrays)
+        self._compiled(len(self.age), past.at, *told, *self._places)
+
+    def _push(self, past: Past, present: Bools, value: Floats, number: Ints, elapsed: Ints) -> None:
         known = present & (self.age > 0)
         working = present & (value >= WORKING)
         self._count_loops(past, present, working, known & (number == self.number))
         self._count_time(present, working, number, elapsed)
         self._count_steps(known & working & (self.value >= WORKING), present, value)
         fine = self.fine + np.where(_beyond_grid(value), 1, -4)
-        self.fine = np.where(present, fine.clip(0, COUNT_MOST), self.fine).astype(np.uint8)
+        self.fine[:] = np.where(present, fine.clip(0, COUNT_MOST), self.fine)
         self.age += present
-        self.number = np.where(present, number, self.number)
-        self.elapsed = np.where(present, elapsed, self.elapsed)
-        self.value = np.where(present, value, self.value)
+        np.copyto(self.number, number, where=present)
+        np.copyto(self.elapsed, elapsed, where=present)
+        np.copyto(self.value, value, where=present)
 
     def _count_loops(self, past: Past, present: Bools, working: Bools, repeated: Bools) -> None:
         same = past.back(0) == past.back(_CIRCLES)
         same[0] = repeated  # of whole numbers, and whatever was lost in between
-        self.loops = _counted(self.loops, present, working & same)
+        self.loops[:] = _counted(self.loops, present, working & same)
 
     def _count_time(self, present: Bools, working: Bools, number: Ints, elapsed: Ints) -> None:
         both = present & (elapsed > 0) & (self.elapsed > 0)
         times = elapsed / np.maximum(np.where(both, self.elapsed, elapsed), 1)
         allowed = PROPORTION * np.maximum(times, 1.0)
-        exact = np.abs(number - self.number * times) <= allowed
+        keeps = np.abs(number - self.number * times) <= allowed
         # Where time itself hardly varied, the proportion says nothing.
-        told = both & working & (~exact | (np.abs(self.number * (times - 1.0)) > MOVED * allowed))
-        self.exact = _counted(self.exact, told, exact)
-        self.uneven = np.minimum(self.uneven.astype(np.int64) + (told & ~exact), COUNT_MOST).astype(np.uint8)
+        told = both & working & (~keeps | (np.abs(self.number * (times - 1.0)) > MOVED * allowed))
+        self.exact[:] = _counted(self.exact, told, keeps)
+        self.uneven[:] = np.minimum(self.uneven.astype(np.int64) + (told & ~keeps), COUNT_MOST)
         real = np.where(np.abs(elapsed - self.elapsed) > CLOCK, 1, -1)
         clocked = (self.clocked.astype(np.int64) + real).clip(0, COUNT_MOST)
-        self.clocked = np.where(both, clocked, self.clocked).astype(np.uint8)
+        self.clocked[:] = np.where(both, clocked, self.clocked)
 
     def _count_steps(self, both: Bools, present: Bools, value: Floats) -> None:
         step = np.where(both, np.abs(value - self.value), 0.0)
         calm = both & (step * CALMER < self.usual) & (self.usual > LEAST_USUAL)
-        self.calm = _counted(self.calm, present, calm)
+        self.calm[:] = _counted(self.calm, present, calm)
         usual = np.maximum(self.usual, LEAST_USUAL / 2)
         usual *= np.where(step > usual, 1 + NEARER, 1 - NEARER)
-        self.usual = np.where(both, usual, self.usual)
+        np.copyto(self.usual, usual, where=both)
 
     def whole(self, rows: Ints) -> Bools:
         """Whether these rows used whole CPUs, as a miner does that has one to itself."""
@@ -170,3 +190,18 @@ def _counted(counts: Bytes, present: Bools, holds: Bools) -> Bytes:
     """One more where it holds, none where it does not, as before where there was no tick."""
     more = np.minimum(counts, COUNT_MOST - 1) + np.uint8(1)
     return np.where(present, np.where(holds, more, np.uint8(0)), counts).astype(np.uint8)
+
+
+def _compiled() -> Callable[..., None] | None:
+    """steady.c's push, or None."""
+    constants = {
+        "HISTORY": HISTORY, "CIRCLE": CIRCLE, "WORKING": WORKING, "PROPORTION": PROPORTION, "MOVED": MOVED,
+        "CLOCK": CLOCK, "GRID": GRID, "OFF_GRID": OFF_GRID, "OFF_GRID_SINGLE": OFF_GRID_SINGLE, "CALMER": CALMER,
+        "NEARER": NEARER, "LEAST_USUAL": LEAST_USUAL, "COUNT_MOST": COUNT_MOST,
+    }  # fmt: skip
+    library = exact(SOURCE, tuple(constants.items()))
+    if library is None:
+        return None
+    push = library.steady_push
+    push.restype, push.argtypes = None, [*(ctypes.c_int64,) * 2, *(ctypes.c_void_p,) * 16]
+    return push

@@ -7,11 +7,14 @@ is a simulator's, or has a coarse meter: it is not accused.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.nature.lie import Kind, Lie
 from detectors.nature.past import HISTORY, Ints, Past
-from detectors.nature.steady import CIRCLE, PROPORTION, Floats, Steady
+from detectors.nature.steady import CIRCLE, PROPORTION, Bools, Floats, Steady
 from detectors.nature.surprise import LEAST_TOLD
 
 # Repetitions that are looked at.
@@ -31,11 +34,12 @@ CALM = 60
 def repetitions(steady: Steady, past: Past, number: int) -> list[Lie]:
     """Rows that have just repeated themselves for REPEATED ticks, or for as many as may decide, in tick `number`."""
     loops = steady.loops
+    if not _looked_at(loops).any():
+        return []
     circling = loops >= REPEATED
     smallest = circling.argmax(axis=0)  # a value that stands still goes round in every circle
     count = loops[smallest, np.arange(loops.shape[1])].astype(np.int64)
-    due = (count == REPEATED) | (count == STUCK_COUNTERS) | (count == STUCK_PERCENT)
-    rows = np.flatnonzero(due & circling.any(axis=0) & (steady.age > count + LEAST_TOLD))
+    rows = np.flatnonzero(_looked_at(count) & circling.any(axis=0) & (steady.age > count + LEAST_TOLD))
     if not len(rows):
         return []
     circles, counts = smallest[rows] + 1, count[rows]
@@ -52,8 +56,15 @@ def repetitions(steady: Steady, past: Past, number: int) -> list[Lie]:
     return lies
 
 
+def _looked_at(count: NDArray[Any]) -> Bools:
+    """Whether so many repetitions are."""
+    return np.asarray((count == REPEATED) | (count == STUCK_COUNTERS) | (count == STUCK_PERCENT))
+
+
 def _often(past: Past, rows: Ints, counts: Ints, circles: Ints) -> Floats:
     """How often symbols of these rows were equal before they began to repeat; 1 where that is not known."""
+    if not len(rows):
+        return np.ones(0)
     begin = HISTORY - counts - circles
     before = np.where(np.arange(HISTORY)[:, None] < begin, past.ordered(rows), 0)
     equal, pairs = np.zeros((2, CIRCLE, len(rows)))
@@ -70,16 +81,18 @@ def _often(past: Past, rows: Ints, counts: Ints, circles: Ints) -> Floats:
 def exactness(steady: Steady, past: Past, number: int) -> list[Lie]:
     """Rows whose use has just kept time for as many ticks as count, or whose noise is gone, in tick `number`."""
     exact, calm = steady.exact == EXACT, steady.calm == CALM
-    rows = np.flatnonzero((exact | calm) & (steady.loops < REPEATED).all(axis=0))  # else it is frozen
+    due = exact | calm
+    if not due.any():
+        return []
+    rows = np.flatnonzero(due & (steady.loops < REPEATED).all(axis=0))  # else it is frozen
     lies = []
     for row in rows[exact[rows] & ~steady.whole(rows)].tolist():
         decides = bool(steady.uneven[row] >= LEAST_TOLD)
         detail = f"uses CPU in proportion to time to within {PROPORTION} ns for {EXACT} ticks, as no counter is read"
         lies.append(Lie(row, Kind.FABRICATED, decides, number - EXACT, row, 0, 0.0, detail))
     quiet = rows[calm[rows] & (steady.age[rows] >= CALM + LEAST_TOLD)]
-    for row in quiet[
-        _often(past, quiet, np.full(len(quiet), CALM), np.ones(len(quiet), np.int64)) <= OFTEN
-    ].tolist():
+    often = _often(past, quiet, np.full(len(quiet), CALM), np.ones(len(quiet), np.int64))
+    for row in quiet[often <= OFTEN].tolist():
         detail = f"has told no noise for {CALM} ticks; before, steps of {steady.usual[row]:.3g} % were usual"
         lies.append(Lie(row, Kind.FABRICATED, False, number - CALM, row, 0, 0.0, detail))
     return lies

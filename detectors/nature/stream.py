@@ -57,7 +57,7 @@ class Nature:
         What they are where a row is not `present` does not matter. InputError where a present value is not
         finite.
         """
-        here, given = np.asarray(present, bool), np.asarray(value, np.float64)
+        here, given = np.ascontiguousarray(present, bool), np.asarray(value, np.float64)
         used, elapsed = np.asarray(used_ns, np.int64), np.asarray(elapsed_ns, np.int64)
         if any(array.shape != (self.miners,) for array in (here, given, used, elapsed)):
             wrong = f"{given.shape} values"
@@ -86,8 +86,11 @@ class Nature:
     def _release(self) -> None:
         """What has ended may be said again."""
         steady = self._steady
-        self._told.end(np.flatnonzero((steady.loops < REPEATED).all(axis=0)), Kind.FROZEN)
-        self._told.end(np.flatnonzero((steady.exact == 0) & (steady.calm == 0)), Kind.FABRICATED)
+        frozen, made = self._told.rows(Kind.FROZEN), self._told.rows(Kind.FABRICATED)
+        if len(frozen):
+            self._told.end(frozen[(steady.loops[:, frozen] < REPEATED).all(axis=0)], Kind.FROZEN)
+        if len(made):
+            self._told.end(made[(steady.exact[made] == 0) & (steady.calm[made] == 0)], Kind.FABRICATED)
 
     def _alike(self, number: int, here: Bools, value: Floats) -> list[Lie]:
         if not self._values.shape[1]:

@@ -33,15 +33,20 @@ W above h is an alarm; k_m is half the gain that takes m ticks to stand out by H
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import ctypes
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.native import columns, exact, places
 from detectors.observation import Bools, Floats
 
 Small = NDArray[np.float32]
+
+SOURCE = Path(__file__).with_name("direction.c")
 
 # Window lengths in ticks: from one tick to eight minutes at 1 Hz; smaller gains than the longest shows need counters.
 SCALES = 2 ** np.arange(10)
@@ -55,7 +60,8 @@ PRIOR, LEAST = 10.0, 0.25
 # times for noise that is correlated over so long.
 PRIOR_BLOCKS, GROWTH = 3.0, 3.0
 # Blocks that the estimates remember: long enough to be steady, short enough to follow a host's day.
-MEMORY = np.maximum(32, 512 // SCALES)
+LEAST_MEMORY, LONGEST_MEMORY = 32, 512
+MEMORY = np.maximum(LEAST_MEMORY, LONGEST_MEMORY // SCALES)
 # A block further off than this many standard deviations counts as being at it.
 FAR_OFF = 3.0
 # Limits of one tick's excess: standard deviations above what the tick before had; standard deviations whatever it
@@ -72,25 +78,45 @@ class Direction:
     """W of n miners, by row; 232 bytes a miner.
 
     After a `push`, (n,) each: `S`, the tick's excess in standard deviations, and `W`; both nan where absent.
+    direction.c does what `_push` does, where it can be compiled.
     """
 
-    _STATE = ("level", "before", "sums", "variance", "blocks", "block", "base", "mean", "tails", "lately")
+    # Rows of all that goes on from one tick to the next.
+    _ROWS: ClassVar[dict[str, int]] = {
+        "level": 1,  # the last excess, limited
+        "before": 1,  # the last excess, as it came
+        "sums": len(SCALES),  # W_m before it is divided
+        "variance": len(SCALES),
+        "blocks": len(SCALES),  # how many made the variance
+        "block": len(SCALES),  # the block that is not over; nan: began in the middle
+        "base": len(SCALES),  # the mean when that block began
+        "mean": 1,
+        "tails": 1,  # share of ticks far out
+        "lately": 1,  # variance of the last ticks below the mean
+    }
+    level: Small
+    before: Small
+    sums: Small
+    variance: Small
+    blocks: Small
+    block: Small
+    base: Small
+    mean: Small
+    tails: Small
+    lately: Small
 
     def __init__(self, miners: int) -> None:
-        n, scales = miners, len(SCALES)
+        n = miners
         self.S = np.full(n, np.nan)
         self.W = np.full(n, np.nan)
         self.ticks = 0
-        self.level = np.zeros(n, np.float32)  # the last excess, limited
-        self.sums = np.zeros((scales, n), np.float32)  # W_m before it is divided
-        self.variance = np.empty((scales, n), np.float32)
-        self.blocks = np.empty((scales, n), np.float32)  # how many made the variance
-        self.block = np.empty((scales, n), np.float32)  # the block that is not over; nan: began in the middle
-        self.base = np.zeros((scales, n), np.float32)  # the mean when that block began
-        self.mean = np.zeros(n, np.float32)
-        self.tails = np.zeros(n, np.float32)  # share of ticks far out
-        self.lately = np.zeros(n, np.float32)  # variance of the last ticks below the mean
-        self.before = np.zeros(n, np.float32)  # the last excess, as it came
+        # All of them are rows of one array, so that direction.c needs to be told one place.
+        self._state = columns(sum(self._ROWS.values()), n, np.float32)
+        for name, first in places(self._ROWS).items():
+            rows = self._ROWS[name]
+            setattr(self, name, self._state[first : first + rows] if rows > 1 else self._state[first])
+        self._stride = self._state.strides[0] // self._state.itemsize
+        self._compiled = _compiled()
         self.reset(*range(n))
 
     @property
@@ -100,6 +126,16 @@ class Direction:
 
     def push(self, percent: Floats, present: Bools) -> None:
         """One tick: each miner's use in percent of what a tick entitles it to, and whether it is known."""
+        self.ticks += 1
+        if self._compiled is None:
+            self._push(percent, present)
+            return
+        given, here = np.ascontiguousarray(percent, np.float64), np.ascontiguousarray(present, bool)
+        self.S, self.W = np.empty((2, self.miners))
+        arrays = (given, here, self._state, self.S, self.W)
+        self._compiled(self.miners, self._stride, self.ticks, *(array.ctypes.data for array in arrays))
+
+    def _push(self, percent: Floats, present: Bools) -> None:
         here = present & np.isfinite(percent)
         excess = np.where(here, percent - 100.0 - TOLERANCE, 0.0).astype(np.float32)
         deviation = np.sqrt(self.variance[0])
@@ -108,20 +144,19 @@ class Direction:
         most = np.where(self.tails > OFTEN, np.float32(HEAVY), np.float32(LIGHT)) * deviation
         top = np.minimum(np.maximum(self.before, 0) + np.float32(ALONE) * deviation, most)
         limited = np.maximum(np.minimum(excess, top), self.mean - most)
-        self.before = np.where(here, excess, self.before)
+        np.copyto(self.before, excess, where=here)
         below = np.minimum(excess - np.minimum(self.mean, 0), 0)
         square = np.minimum(below * below, np.float32(LIGHT**2) * self.variance[0])
-        lately = self.lately + (square - self.lately) / LATELY
-        self.lately = np.where(here & (below < 0), lately, self.lately).astype(np.float32)
+        np.copyto(self.lately, self.lately + (square - self.lately) / LATELY, where=here & (below < 0))
         self._sum(here, limited)
-        self.S = np.where(here, excess / deviation, np.nan)
+        self.S = np.where(here, excess / deviation, np.nan).astype(np.float64)
         self._learn(here, limited)
 
     def _sum(self, here: Bools, limited: Small) -> None:
         scale = self._scale()
         drift = scale * (H / 2 / SCALES[:, None]).astype(np.float32)
         moved = np.maximum(self.sums + np.minimum(limited, np.float32(ONE) * scale) - drift, 0)
-        self.sums = np.where(here, moved, self.sums)
+        np.copyto(self.sums, moved, where=here)
         self.W = np.where(here, (self.sums / scale).max(axis=0) * 2, np.nan).astype(np.float64)
 
     def _scale(self) -> Small:
@@ -140,9 +175,8 @@ class Direction:
     def _learn(self, here: Bools, limited: Small) -> None:
         """Close the blocks that end with this tick, and take their squares into the variances."""
         self.mean += np.where(here, (limited - self.mean) / MEMORY[0], 0).astype(np.float32)
-        self.level = np.where(here, limited, self.level)
+        np.copyto(self.level, limited, where=here)
         done = self.level  # a missing tick counts as the one before: blocks keep their length
-        self.ticks += 1
         for scale, length in enumerate(SCALES):
             self.block[scale] += done
             if self.ticks % length:
@@ -184,18 +218,36 @@ class Direction:
         """Row i becomes what row origin[i] was, or a new miner where that is -1."""
         fresh, kept = Direction(len(origin)), np.asarray(origin, np.int64)
         fresh.ticks, rows = self.ticks, np.flatnonzero(kept >= 0)
-        for name in self._STATE:
+        for name in self._ROWS:
             getattr(fresh, name)[..., rows] = getattr(self, name)[..., kept[rows]]
         self.__dict__.update(fresh.__dict__)
 
     def state(self) -> dict[str, Any]:
         """Everything, as plain data (a block that began in the middle as null)."""
-        arrays = {name: getattr(self, name).astype(object) for name in self._STATE}
+        arrays = {name: getattr(self, name).astype(object) for name in self._ROWS}
         arrays["block"][np.isnan(self.block)] = None
         return {"ticks": self.ticks} | {name: array.tolist() for name, array in arrays.items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from `state()`, taken of the same rows."""
         self.ticks = state["ticks"]
-        for name in self._STATE:
-            setattr(self, name, np.array(state[name], np.float32).reshape(getattr(self, name).shape))
+        for name in self._ROWS:
+            rows = getattr(self, name)
+            rows[...] = np.array(state[name], np.float32).reshape(rows.shape)
+
+
+def _compiled() -> Callable[..., None] | None:
+    """direction.c's push, or None."""
+    constants = {
+        "SCALES": len(SCALES), "LEAST_MEMORY": LEAST_MEMORY, "LONGEST_MEMORY": LONGEST_MEMORY, "H": H,
+        "TOLERANCE": TOLERANCE, "PRIOR": PRIOR, "LEAST": LEAST, "PRIOR_BLOCKS": PRIOR_BLOCKS, "GROWTH": GROWTH,
+        "FAR_OFF": FAR_OFF, "ALONE": ALONE, "LIGHT": LIGHT, "HEAVY": HEAVY, "ONE": ONE, "TAIL": TAIL,
+        "OFTEN": OFTEN, "LATELY_TICKS": LATELY, "LOUDER": LOUDER,
+    }  # fmt: skip
+    rows = {name.upper(): first for name, first in places(Direction._ROWS).items()}
+    library = exact(SOURCE, tuple((constants | rows).items()))
+    if library is None:
+        return None
+    push = library.direction_push
+    push.restype, push.argtypes = None, [*(ctypes.c_int64,) * 3, *(ctypes.c_void_p,) * 5]
+    return push

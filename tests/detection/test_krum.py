@@ -1,5 +1,6 @@
 """Krum: equations 10 and 11 in exact integers, whatever the order, size and magnitude."""
 
+import math
 from random import Random
 
 import numpy as np
@@ -54,6 +55,19 @@ def test_the_order_of_rows_changes_nothing(case: tuple[np.ndarray, int], random:
     shuffled = krum(G[order], f, [names[row] for row in order])
     assert names[straight.best] == names[order[shuffled.best]]
     assert [straight.scores[row] for row in order] == list(shuffled.scores)
+
+
+@pytest.mark.parametrize("limit", [2**53, 2**63])
+@pytest.mark.parametrize("beyond", [False, True])
+@given(st.integers(1, 7), st.randoms(use_true_random=False))
+def test_the_widest_vectors_of_each_arithmetic_are_exact(
+    limit: int, beyond: bool, d: int, random: Random
+) -> None:
+    width = (
+        math.isqrt(limit // d) - 1 + beyond
+    )  # the widest that float64, or int64, has room for; and one more
+    G = [[random.choice((0, 1, width // 2, width - 1, width)) - 2**61 for _ in range(d)] for _ in range(9)]
+    assert list(krum(np.array(G, np.int64), 0).scores) == reference(G, 0)
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,234 @@
+"""One simulated host that runs one component: its clocks, its disk, its end of the bus.
+
+What a component asks for is done in its order, and before each effect the host may crash: what `Keep` had stored
+stays, everything else is lost, and after a while a component made anew from the disk goes on. An effect takes no
+time, so nobody else acts between two of them; a crash between them is the interleaving that matters.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from mint.bus.options import Incoming
+from mint.component import Component
+from mint.effects import Effect, Now, Post, Say
+from mint.envelope import Signer
+from network.simulate.client import Client
+from network.simulate.clock import HostClock
+from network.simulate.history import History
+from network.simulate.schedule import MS, US, Schedule
+from network.simulate.signing import HashKey
+
+# An alarm rings a little late, as an event loop's do; a component that is due again at once gets its turn after what
+# else is waiting.
+LEAST_WAIT_NS = 100 * US
+LATE_NS = 4 * MS
+NEVER = 1 << 62
+
+
+class Storage(Protocol):
+    """What a component finds again: the interpretation of its `Keep` effects."""
+
+    def keep(self, what: Any) -> None:  # noqa: ANN401 (each component keeps things of its own types)
+        """`what` is on disk from now on."""
+
+    def copy(self) -> Storage:
+        """The same, apart: a backup."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a process begins with, every time: its disk, the signer of its session, its host's clock."""
+
+    storage: Storage
+    signer: Signer
+    clock: HostClock
+    now: Now
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A state folder as it was: the component's storage and the node's session."""
+
+    storage: Storage
+    session: int
+
+
+Make = Callable[[Start], Component]
+# Called with every effect that was carried out, and the bytes that went to the bus for it (None for `Keep`).
+Observe = Callable[["Host", Effect, bytes | None], None]
+
+
+class Host:
+    """The host of one node; `make` makes its component from its disk at every start.
+
+    `crash_in`: how many more effects are carried out before it crashes; None: it does not.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        schedule: Schedule,
+        client: Client,
+        clock: HostClock,
+        key: HashKey,
+        network: bytes,
+        storage: Storage,
+        make: Make,
+        history: History,
+        observe: Observe,
+        lateness: random.Random,
+    ) -> None:
+        self.name, self.clock, self.client = name, clock, client
+        self.storage, self.session = storage, 0
+        self.component: Component | None = None
+        self.crash_in: int | None = None
+        self._down_ns, self._flushes = 0, True
+        self._schedule, self._key, self._network = schedule, key, network
+        self._make, self._history, self._observe = make, history, observe
+        self._late = lateness.random
+        self._signer: Signer
+        self._still = False
+        self._life = 0  # one number a start or end: what an earlier life scheduled is void
+        self._alarm = 0  # likewise for its alarms
+        self._wakes_ns = NEVER
+
+    def now(self) -> Now:
+        """The time as this host has it."""
+        true_ns = self._schedule.now_ns
+        return Now(self.clock.monotonic_ns(true_ns), self.clock.wall_ms(true_ns))
+
+    # --- life ---
+
+    def start(self) -> None:
+        """The process begins: a new session, and a component made of what is on disk."""
+        if self.component is not None:
+            return
+        self._life += 1
+        self.session += 1
+        self._signer = Signer(self.name, self._key, self._network, self.session)
+        self.component = self._make(Start(self.storage, self._signer, self.clock, self.now()))
+        self._still = False
+        self.client.start(self.component.subscriptions(), self._received, self._connected)
+        self._wake()
+
+    def crash(self, down_ns: int, *, flushes: bool = True) -> None:
+        """The process dies where it is, and starts again after `down_ns`.
+
+        `flushes`: what it had written to its connection is sent all the same (a killed process); else it is lost
+        (a host without power).
+        """
+        if self.component is None:
+            return
+        self._history.note(self._schedule.now_ns, self.name, "crashed", down_ns)
+        self._life += 1
+        self._alarm += 1
+        self._wakes_ns = NEVER
+        self.component, self.crash_in = None, None
+        self.client.stop(flushes=flushes)
+        self._schedule.at(self._schedule.now_ns + down_ns, self._restart, self._life)
+
+    def crash_after(self, effects: int, down_ns: int, *, flushes: bool = True) -> None:
+        """Crash once this many more effects are carried out, right before the next."""
+        self.crash_in, self._down_ns, self._flushes = effects, down_ns, flushes
+
+    def _restart(self, life: int) -> None:
+        if life == self._life:
+            self._history.note(self._schedule.now_ns, self.name, "started")
+            self.start()
+
+    def freeze(self) -> None:
+        """The process stands still (stopped, or starved of its CPU)."""
+        if self.component is not None:
+            self._still = True
+            self.client.freeze()
+
+    def thaw(self) -> None:
+        """It goes on."""
+        if self._still:
+            self._still = False
+            self.client.thaw()
+            self._rouse()
+
+    def backup(self) -> Backup:
+        """A copy of its state folder."""
+        return Backup(self.storage.copy(), self.session)
+
+    def restore(self, backup: Backup, down_ns: int) -> None:
+        """Somebody puts an old state folder back: the process ends, and begins again from that."""
+        self.crash(down_ns)
+        self.storage, self.session = backup.storage.copy(), backup.session
+
+    def clock_changed(self) -> None:
+        """Its clock runs otherwise now: alarms are set anew."""
+        self._rouse()
+
+    # --- what it is told ---
+
+    def _received(self, incoming: Incoming) -> None:
+        component = self.component
+        if component is not None:
+            self._carry_out(component.receive(incoming, self.now()))
+            self._wake()
+
+    def _connected(self) -> None:
+        component = self.component
+        if component is not None:
+            self._carry_out(component.connected(self.now()))
+            self._wake()
+
+    def _rouse(self) -> None:
+        self._alarm += 1
+        self._wakes_ns = NEVER
+        self._wake()
+
+    def _wake(self) -> None:
+        """Have an alarm at the time that the component is due, or before it."""
+        component = self.component
+        if component is None:
+            return
+        due_ns = component.due_ns()
+        if due_ns >= self._wakes_ns:
+            return
+        self._wakes_ns = due_ns
+        self._alarm += 1
+        at_ns = max(self.clock.true_ns(due_ns), self._schedule.now_ns) + LEAST_WAIT_NS
+        self._schedule.at(at_ns + int(self._late() * LATE_NS), self._ring, self._alarm)
+
+    def _ring(self, alarm: int) -> None:
+        component = self.component
+        if alarm != self._alarm or component is None or self._still:
+            return
+        self._wakes_ns = NEVER
+        now = self.now()
+        if component.due_ns() <= now.monotonic_ns:
+            self._carry_out(component.tick(now))
+        self._wake()
+
+    # --- what it asks for ---
+
+    def _carry_out(self, effects: Sequence[Effect]) -> None:
+        post, observe = self.client.post, self._observe
+        for effect in effects:
+            if self.crash_in is not None:
+                if self.crash_in == 0:
+                    self.crash(self._down_ns, flushes=self._flushes)
+                    return
+                self.crash_in -= 1
+            if isinstance(effect, Post):
+                data = effect.data
+                post(effect.topic, data, effect.qos, effect.retain, effect.expiry_s)
+            elif isinstance(effect, Say):
+                wall_ms = self.clock.wall_ms(self._schedule.now_ns)
+                data = self._signer.stream(effect.message, effect.topic, wall_ms)
+                post(effect.topic, data, effect.qos, False, effect.expiry_s)
+            else:
+                self.storage.keep(effect.what)
+                observe(self, effect, None)
+                continue
+            self._history.message(self._schedule.now_ns, self.name, effect.topic, data)
+            observe(self, effect, data)
