@@ -54,12 +54,14 @@ class Answers:
     def _reply(self, request: FrameRequest) -> FrameReply:
         frames: list[bytes] = []
         proofs: list[bytes] = []
-        size = 0
+        size = last = 0
         for kept in self._log.frames(request.first, min(request.count, MAX_REPLY_FRAMES)):
             brought = tuple(self._proofs(kept)) if request.proofs else ()
             size += len(kept.data) + sum(map(len, brought))
-            if frames and size > MAX_REPLY_BYTES:
+            hole = bool(frames) and kept.number != last + 1
+            if hole or (frames and size > MAX_REPLY_BYTES):
                 break
+            last = kept.number
             frames.append(kept.data)
             proofs.extend(brought)
         newest = self._log.newest()

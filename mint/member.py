@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from mint.bus.options import Incoming
 from mint.charter.seal import SealedCharter, open_charter
 from mint.effects import Effect, Now, Post, Say
-from mint.envelope import Opened, Signer, open_envelope
+from mint.envelope import Opened, Signer, Trust, open_envelope
 from mint.errors import InputError, Reason, Rejected
 from mint.rejections import Rejections
 
@@ -75,9 +75,15 @@ class Member:
         del self.charters[sealed.hash]
 
     def received(
-        self, incoming: Incoming, now: Now, handle: Callable[[Opened], Iterable[Effect]]
+        self,
+        incoming: Incoming,
+        now: Now,
+        handle: Callable[[Opened], Iterable[Effect]],
+        trust: Trust | None = None,
     ) -> list[Effect]:
-        """Open what came, under the charter in force, and handle it; what is rejected is counted, and nothing stops.
+        """Open what came, under the charter in force (or `trust`), and handle it.
+
+        What is rejected is counted, and nothing stops.
 
         An empty payload clears a retained topic and says nothing. A charter is taken here: every component goes by
         `charter`, and sees that it changed.
@@ -88,7 +94,7 @@ class Member:
             if incoming.topic == self.topics.charter():
                 self.take_charter(incoming.payload, now.wall_ms)
                 return []
-            return list(handle(open_envelope(incoming.payload, self.trust, topic=incoming.topic)))
+            return list(handle(open_envelope(incoming.payload, trust or self.trust, topic=incoming.topic)))
         except Rejected as rejected:
             self.rejections.count(rejected, incoming.topic)
         except InputError as error:  # a charter that cannot be stored: we stay with ours until it can

@@ -20,9 +20,9 @@ from mint.errors import InputError, Rejected
 from mint.frame_log import FrameTable, Kept
 from mint.messages.frame import Frame
 from mint.messages.sample import Sample
-from mint.sign_bytes import Object, Stream
+from mint.sign_bytes import Stream
 from mint.wire import Int, Name, Wire, decode, encode
-from twin_broker.storage import Append, Cut, Stored
+from twin_broker.storage import Append, Cut, Stored, frame_in
 
 # A day at one frame a second, some 400 MiB for sixteen miners: time to export what happened, then it goes.
 KEEP_FRAMES = 86_400
@@ -202,6 +202,20 @@ class FrameReader:
         query = "SELECT data FROM frame WHERE number BETWEEN ? AND ? ORDER BY number LIMIT ?"
         return [self._decoded(frame_in, data) for (data,) in self._rows(query, first, last, count)]
 
+    def kept(self, first: int, last: int, count: int) -> list[Kept]:
+        """The same as they came, signed."""
+        query = "SELECT number, hash, data FROM frame WHERE number BETWEEN ? AND ? ORDER BY number LIMIT ?"
+        return [Kept(*row) for row in self._rows(query, first, last, count)]
+
+    def envelopes(self, number: int) -> tuple[bytes, ...]:
+        """The samples that came with frame `number`, signed as they came."""
+        rows = self._rows("SELECT data FROM samples WHERE number = ?", number)
+        return tuple(sample for (data,) in rows for sample in self._decoded(_envelopes, data))
+
+    def verdicts(self) -> tuple[bytes, ...]:
+        """Every verdict that a frame takes note of, as it came, in the log's order."""
+        return tuple(data for (data,) in self._rows("SELECT data FROM verdict ORDER BY number"))
+
     def samples(self, number: int) -> tuple[Sampled, ...]:
         """The samples that came with frame `number`, with their devices."""
         rows = self._rows("SELECT data FROM samples WHERE number = ?", number)
@@ -227,15 +241,14 @@ class FrameReader:
         return InputError(str(self._path), f"cannot be read as a frame log ({error})", "check the folder")
 
 
+def _envelopes(data: bytes) -> tuple[bytes, ...]:
+    return decode(data, _Samples).samples
+
+
 def _sampled(data: bytes) -> tuple[Sampled, ...]:
     """The samples in envelopes that were checked when they came."""
     streams = [decode(decode(sample, Envelope).body, Stream) for sample in decode(data, _Samples).samples]
     return tuple(Sampled(stream.sender, decode(stream.payload, Sample)) for stream in streams)
-
-
-def frame_in(data: bytes) -> Frame:
-    """The frame in an envelope of our own disk, signed by us: only decoded."""
-    return decode(decode(decode(data, Envelope).body, Object).payload, Frame)
 
 
 def _clock(name: str, clock: DeviceClock) -> _Clock:

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from mint.envelope import ReplayGuard
-from mint.sign_bytes import Stream
 from mint.errors import InputError, Reason
 from mint.messages.frame import Frame, FrameReply, FrameRequest
 from mint.messages.receipt import Receipt
 from mint.messages.sample import Ack
 from mint.node import Node, wall_ms
+from mint.sign_bytes import Stream
 from network.mosquitto_program import Program
 from tests.builders import Edge, Net
 from tests.ground import Ground, Listener, until
