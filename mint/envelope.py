@@ -76,7 +76,7 @@ class Signer:
     """Signs as one node; with a session, also streams (sequences count up from 1 within it)."""
 
     def __init__(self, name: str, key: Key, network: bytes, session: int = 0) -> None:
-        self.name, self.session = name, session
+        self.name, self.session, self.public = name, session, key.public
         self._key, self._network = key, network
         self._sequence = 0
 
