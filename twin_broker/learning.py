@@ -2,8 +2,8 @@
 
 All detectors are asked for their newest frame. Once 2 f_detectors + 1 have answered (mint/heads.py says why so many),
 and we have every frame up to the newest one that any of them showed, the next frame is ours to close. What is shown
-proves itself: whoever shows a frame of ours that we do not have is asked for all that lies between, one holder after the
-other. Where nobody has that any more, the log goes on after the newest frame that was shown: its hash is what
+proves itself: whoever shows a frame of ours that we do not have is asked for all that lies between, one holder after
+the other. Where nobody has that any more, the log goes on after the newest frame that was shown: its hash is what
 matters, and a hole in our copy is better than a second frame of one number.
 
 A charter may name the frame to go on from (`resume`). Then that one is looked for first, by its hash alone, and
@@ -22,12 +22,12 @@ from mint.envelope import object_hash
 from mint.errors import MintError, Rejected
 from mint.fault import Shown
 from mint.frame_log import FrameLog, Kept
-from mint.frames import LogFrame, open_frame, resumes
+from mint.frames import LogFrame, frame_in, open_frame, resumes
 from mint.heads import ASK_AGAIN_NS, Heads
 from mint.member import Member
 from mint.merkle import leaf_hash
 from mint.messages.frame import MAX_REPLY_FRAMES, Frame, FrameReply, FrameRequest
-from twin_broker.storage import Stored, frame_in
+from twin_broker.storage import Stored
 
 # Requests to one holder that bring nothing before it is believed to have nothing.
 TRIES = 3

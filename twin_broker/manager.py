@@ -21,7 +21,7 @@ from mint.envelope import Opened, ReplayGuard
 from mint.errors import Reason, Rejected
 from mint.fault import OF_MANAGER, Shown, halts, verify_fault
 from mint.frame_log import Kept
-from mint.frames import resumes
+from mint.frames import frame_in, resumes
 from mint.member import Member
 from mint.merkle import leaf_hash
 from mint.messages.fault import Fault
@@ -33,7 +33,7 @@ from mint.sign_bytes import Stream
 from mint.verdict import verify_verdict
 from twin_broker.core import NO_HASH, TwinManager
 from twin_broker.learning import NEVER_NS, Forked, Learning, Learnt
-from twin_broker.storage import Append, Cut, Storage, frame_in
+from twin_broker.storage import Append, Cut, Storage
 
 # Samples may have waited in the agent's ring of 60 while the broker was away.
 RING_PERIODS = 60

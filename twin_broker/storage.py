@@ -10,11 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from mint.device_clock import DeviceClock
-from mint.envelope import Envelope
 from mint.frame_log import FrameLog, Kept
-from mint.messages.frame import Frame
-from mint.sign_bytes import Object
-from mint.wire import decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +85,3 @@ class MemoryStorage:
     def clocks(self) -> Mapping[str, DeviceClock]:
         """The devices' clocks."""
         return self._clocks
-
-
-def frame_in(data: bytes) -> Frame:
-    """The frame in an envelope that was checked before, or is known by its hash: only decoded.
-
-    Raises:
-        Rejected: MALFORMED, it is none.
-    """
-    return decode(decode(decode(data, Envelope).body, Object).payload, Frame)

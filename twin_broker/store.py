@@ -18,11 +18,12 @@ from mint.device_clock import DeviceClock
 from mint.envelope import Envelope, object_hash
 from mint.errors import InputError, Rejected
 from mint.frame_log import FrameTable, Kept
+from mint.frames import frame_in
 from mint.messages.frame import Frame
 from mint.messages.sample import Sample
 from mint.sign_bytes import Stream
 from mint.wire import Int, Name, Wire, decode, encode
-from twin_broker.storage import Append, Cut, Stored, frame_in
+from twin_broker.storage import Append, Cut, Stored
 
 # A day at one frame a second, some 400 MiB for sixteen miners: time to export what happened, then it goes.
 KEEP_FRAMES = 86_400

@@ -14,10 +14,10 @@ from msgspec import Meta
 
 from mint import kinds
 from mint.errors import InputError, Rejected
+from mint.frames import frame_in
 from mint.merkle import leaf_hash
 from mint.wire import Wire, decode, encode
 from network.outputs import whole_file
-from twin_broker.storage import frame_in
 
 MAGIC = b"MinT case 1\n"
 # An hour of a large fog; a stored log is verified where it lies.

@@ -16,12 +16,12 @@ from mint.effects import Say
 from mint.envelope import Opened
 from mint.errors import BusError, Rejected
 from mint.fault_proofs import verdict_in
+from mint.frames import frame_in
 from mint.messages.frame import MAX_REPLY_FRAMES, FrameReply, FrameRequest
 from mint.messages.judgement import Verdict
 from mint.node import Node
 from mint.wire import MOST
 from network.verify.case import Case
-from twin_broker.storage import frame_in
 
 # A holder that is there answers within some milliseconds.
 ANSWER_S = 3.0

@@ -1,4 +1,7 @@
-"""The twin manager as a process, on the real broker: stores before it tells, continues after a kill."""
+"""The twin manager as a process, on the real broker: stores before it tells, continues after a kill.
+
+The detectors are none: they only answer, so that the manager learns how far its log has come.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,19 @@ from pathlib import Path
 
 import pytest
 
+from mint.bus.options import Subscription
 from mint.envelope import ReplayGuard
-from mint.errors import InputError, Reason
+from mint.errors import InputError, Reason, Rejected
+from mint.frame_log import Kept
 from mint.messages.frame import Frame, FrameReply, FrameRequest
 from mint.messages.receipt import Receipt
 from mint.messages.sample import Ack
-from mint.node import Node, wall_ms
+from mint.node import Node, now, wall_ms
 from mint.sign_bytes import Stream
 from network.mosquitto_program import Program
 from tests.builders import Edge, Net
 from tests.ground import Ground, Listener, until
+from tests.twin_broker.fog import Holder
 from twin_broker.service import DATABASE, run
 
 NET = Net(miners=3, devices=2, period_ms=200)
@@ -35,16 +41,33 @@ async def ground(tmp_path: Path, mosquitto_program: Program) -> AsyncIterator[Gr
 
 @contextlib.asynccontextmanager
 async def managing(ground: Ground) -> AsyncIterator[Node]:
-    """A manager that is killed, not stopped, when the block ends."""
+    """A manager that is killed, not stopped, when the block ends; three detectors answer it meanwhile."""
     node = ground.node("manager")
-    task = asyncio.create_task(run(node, asyncio.Event()))
+    tasks = [asyncio.create_task(run(node, asyncio.Event()))]
+    tasks += [asyncio.create_task(answering(ground, name)) for name in ("det2", "det3", "det4")]
     try:
         yield node
     finally:
-        assert not task.done(), task
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            assert not task.done(), task
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+async def answering(ground: Ground, name: str) -> None:
+    """A detector that keeps the frames it hears, and answers."""
+    detector = Holder(NET, name)
+    own = Subscription(TOPICS.frame()), Subscription(TOPICS.frame_request())
+    async with ground.bus(name, *own) as bus:
+        async for incoming in bus.messages():
+            with contextlib.suppress(Rejected):  # garbage, replays
+                opened = NET.opened(incoming.payload)
+                if isinstance(opened.message, Frame):
+                    detector.hear(Kept(opened.message.number, opened.hash, opened.data))
+                    continue
+                for said in detector.answers.answer(opened, detector.guard, TOPICS, now()):
+                    bus.post(said.topic, detector.signer.stream(said.message, said.topic, wall_ms()))
 
 
 def edge(name: str = "edge1") -> Edge:
@@ -96,13 +119,19 @@ async def test_a_newcomer_finds_the_charter_and_asks_for_frames_by_number(ground
         await detector.until(lambda: len(frames(detector)) >= 4)
         assert detector.on(TOPICS.charter()) == [NET.sealed.data]
         signer = NET.signer("det1", 1)
-        request = signer.stream(FrameRequest("det1", 2, 2, True), TOPICS.frame_request(), wall_ms())
+        request = signer.stream(
+            FrameRequest("det1", "manager", 2, 2, True), TOPICS.frame_request(), wall_ms()
+        )
         for _ in range(3):  # replayed, it is answered once
             detector.bus.post(TOPICS.frame_request(), request)
         await detector.until(lambda: bool(detector.on(TOPICS.frame_reply("det1"))))
-        for_another = signer.stream(FrameRequest("det2", 2, 2, True), TOPICS.frame_request(), wall_ms())
+        for_another = signer.stream(
+            FrameRequest("det2", "manager", 2, 2, True), TOPICS.frame_request(), wall_ms()
+        )
         detector.bus.post(TOPICS.frame_request(), for_another)
-        last = signer.stream(FrameRequest("det1", 10_000, 2, True), TOPICS.frame_request(), wall_ms())
+        last = signer.stream(
+            FrameRequest("det1", "manager", 10_000, 2, True), TOPICS.frame_request(), wall_ms()
+        )
         detector.bus.post(TOPICS.frame_request(), last)
         await detector.until(lambda: len(detector.on(TOPICS.frame_reply("det1"))) == 2)
         assert detector.on(TOPICS.frame_reply("det2")) == []
