@@ -245,7 +245,7 @@ def test_an_export_is_replayed(mint: Mint, tmp_path: Path) -> None:
     world = World(Net(miners=3, devices=1, detectors=1))
     with closing(FrameStore(layout.state("manager") / DATABASE, b"host")) as store:
         for _ in range(4):
-            store.append(world.tick())
+            store.keep(world.tick().append)
     to = tmp_path / "t.parquet"
     assert mint("export", "--dir", layout.root, "-o", to, "--from", 2) == (0, f"{to}: 3 frames, 9 rows\n", "")
     code, out, _ = mint("replay", to)

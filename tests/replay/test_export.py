@@ -62,7 +62,7 @@ def history() -> list[tuple[Closed, Frame]]:
 def stored(history: list[tuple[Closed, Frame]], tmp_path: Path) -> Iterator[Stored]:
     store = FrameStore(tmp_path / "frames.sqlite", b"host")
     for closed, _ in history:
-        store.append(closed)
+        store.keep(closed.append)
     yield Stored(tmp_path / "frames.sqlite", store, [frame for _, frame in history])
     store.close()
 
@@ -128,8 +128,8 @@ def test_a_miner_that_moved_is_looked_for_under_the_new_charter(tmp_path: Path) 
             world.manager.number = 2 * number
             for edge, boot in zip(world.edges, (b"1" * 16, b"2" * 16), strict=True):
                 edge.boot = boot
-            store.append(world.tick())
-            store.append(world.tick())
+            store.keep(world.tick().append)
+            store.keep(world.tick().append)
     export(FrameReader(path), tmp_path / "t.csv", 0, MOST, lambda _: None)
     counters = read_trace(tmp_path / "t.csv").counters
     assert counters is not None
@@ -162,7 +162,7 @@ def test_a_manager_that_runs_is_not_disturbed(stored: Stored, history: list[tupl
     assert log.numbers() == (1, FRAMES)
     assert files(stored.path.parent) == before
     # It goes on writing, and what it writes is seen.
-    stored.store.append(replace(history[-1][0], number=FRAMES + 1))
+    stored.store.keep(replace(history[-1][0], number=FRAMES + 1).append)
     assert log.numbers() == (1, FRAMES + 1)
     with closing(sqlite3.connect(stored.path)) as db:
         assert db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0  # nobody holds a page
