@@ -15,7 +15,10 @@ It costs miners^2 x LAGS every EVERY ticks, so it is for networks of up to MOST_
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from detectors.nature.lie import Kind, Lie
@@ -32,6 +35,8 @@ NEAR = 4
 CORRELATED_NEAR = 0.9999
 # A step is limited to this many usual (median) steps.
 LIMIT = 4.0
+# A window of less size (squared, in usual steps) is not judged by running sums; and what they may be wrong by.
+LEAST, SLACK = 1e-3, 1e-6
 # Ticks of values that are needed.
 SPAN = WINDOW + LAGS
 
@@ -49,11 +54,15 @@ def likenesses(values: Floats, number: int) -> list[Lie]:
     if len(rows) < 2:
         return []
     steps = (steps[:, rows] / usual[rows]).clip(-LIMIT, LIMIT)
-    # (LAGS, WINDOW, rows): the windows that end 0, 1, ... ticks before the newest.
-    windows = _standard(steps[SPAN - 2 - np.arange(LAGS)[:, None] - np.arange(WINDOW)])
-    r = windows[0].T @ windows
-    r[:, np.arange(len(rows)), np.arange(len(rows))] = 0.0
-    r[np.arange(LAGS) <= NEAR] *= r[np.arange(LAGS) <= NEAR] >= CORRELATED_NEAR
+    # (WINDOW, LAGS, rows): the windows that end 0, 1, ... ticks before the newest, newest first. Sums over the first
+    # axis are of long rows.
+    windows = sliding_window_view(steps[::-1], LAGS, axis=0).swapaxes(1, 2)
+    if not _likely(windows):
+        return []
+    windows = _standard(np.ascontiguousarray(windows))
+    r = windows[:, 0].T @ windows.swapaxes(0, 1)
+    r.reshape(LAGS, -1)[:, :: len(rows) + 1] = 0.0  # with oneself
+    r[: NEAR + 1] *= r[: NEAR + 1] >= CORRELATED_NEAR
     flat = r.transpose(1, 0, 2).reshape(len(rows), -1)
     best = flat.max(axis=1)
     at, by = np.divmod(flat.argmax(axis=1), len(rows))
@@ -66,8 +75,35 @@ def likenesses(values: Floats, number: int) -> list[Lie]:
     return lies
 
 
+def _likely(windows: Floats) -> bool:
+    """Whether any two may correlate by enough: a third of the work, and surely where they do.
+
+    No window is copied: with the newest windows' mean taken off them alone, products are those of both without; and
+    sizes are differences of running sums. What that rounds off is far less than SLACK where a size is above LEAST.
+    """
+    steps = np.concatenate((windows[:, 0], windows[:, WINDOW]))
+    total, squares, moved = (_moving(part) for part in (steps, steps**2, steps != 0))
+    size = squares - total * total / WINDOW
+    if ((size < LEAST) & (moved > 0)).any():
+        return True
+    size = np.sqrt(size)
+    enough = np.where(np.arange(LAGS) <= NEAR, CORRELATED_NEAR, CORRELATED) - SLACK
+    newest = (windows[:, 0] - windows[:, 0].mean(axis=0)) / np.where(size[0] > 0, size[0], 1.0)
+    near = newest.T @ windows.swapaxes(0, 1) > (enough[:, None] * size)[:, None]
+    near.reshape(LAGS, -1)[:, :: size.shape[1] + 1] = False  # with oneself
+    return bool(near.any())
+
+
+def _moving(values: NDArray[Any]) -> NDArray[Any]:
+    """Sums over each window: (SPAN - 1, rows) to (LAGS, rows)."""
+    sums = np.cumsum(values, axis=0)
+    sums[WINDOW:] -= sums[:-WINDOW].copy()
+    return sums[WINDOW - 1 :]
+
+
 def _standard(windows: Floats) -> Floats:
-    """Mean 0 and length 1 over the ticks."""
-    centred = windows - windows.mean(axis=1, keepdims=True)
-    size = np.sqrt((centred**2).sum(axis=1, keepdims=True))
-    return np.asarray(centred / np.where(size > 0, size, 1.0))
+    """Mean 0 and length 1 over the ticks; in their place."""
+    windows -= windows.mean(axis=0)
+    size = np.sqrt((windows**2).sum(axis=0))
+    windows /= np.where(size > 0, size, 1.0)
+    return windows
