@@ -7,30 +7,20 @@ manager has not said to have stored, in order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from agents.ring import RESEND_PERIODS, Ring
 from mint.charter.seal import SealedCharter
-from mint.effects import Post
+from mint.effects import Now, Post
 from mint.envelope import Envelope, Opened, ReplayGuard, Signer
-from mint.sign_bytes import Stream
 from mint.errors import Reason, Rejected
 from mint.messages.sample import Ack, Sample, State
 from mint.names import Role
+from mint.sign_bytes import Stream
 from mint.wire import decode
 
 # Samples older than this say nothing that later ones do not; a full queue at the broker would drop the
 # newest.
 SAMPLE_EXPIRY_S = 60
 NS_PER_MS = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Now:
-    """The time: monotonic ns for waiting, Unix ms for what is signed."""
-
-    monotonic_ns: int
-    wall_ms: int
 
 
 class Core:

@@ -1,7 +1,7 @@
 """The agent: samples the miners of one device and tells the twin manager, until it is told to stop.
 
-A thin shell around core.py (what to send) and sampler.py (what is used): it owns the bus, the clocks and the
-schedule. A broken broker, a full disk or a vanished container is said, and nothing stops for it.
+A thin shell around agent.py (what to send, and when) and sampler.py (what is used): it owns the bus and the clocks.
+A broken broker, a full disk or a vanished container is said, and nothing stops for it.
 """
 
 from __future__ import annotations
@@ -10,26 +10,21 @@ import asyncio
 import time
 from pathlib import Path
 
-from agents.core import Core, Now
+from agents.agent import Agent
 from agents.docker_watch import DockerWatch
 from agents.gpu import gpu_reader
 from agents.sampler import Sampler
-from agents.schedule import next_tick
-from mint.bus import Quiet, Subscription, Will
-from mint.charter.seal import SealedCharter
+from mint.bus import Quiet, Will
 from mint.containers.hierarchy import CGROUP_ROOT
 from mint.courier import Courier, bus_of
-from mint.envelope import Opened
 from mint.names import scope
-from mint.node import Node, wall_ms
+from mint.node import Node, now
 
-NS_PER_MS, NS_PER_S, MS_PER_S = 1_000_000, 1_000_000_000, 1_000
+NS_PER_S, MS_PER_S = 1_000_000_000, 1_000
 # Listing folders costs as much as a sample; while a miner is missing it is looked for every period.
 DISCOVER_NS = 5 * NS_PER_S
 # A broker's restart takes a second or two: only who is away for longer is told dead.
 WILL_DELAY_S = 5
-# Each acknowledgement replaces the one before.
-MAX_WAITING = 16
 
 
 async def run(
@@ -60,30 +55,23 @@ async def run(
         where, log=node.log, cgroup_root=cgroup_root, duty_dir=duty_dir, gpu=gpu_reader(), docker=watch
     )
     try:
-        await _Agent(node, sampler, watch).run(stop)
+        await _Service(node, sampler, watch).run(stop)
     finally:
         sampler.close()
 
 
-class _Agent:
+class _Service:
     def __init__(self, node: Node, sampler: Sampler, watch: DockerWatch | None) -> None:
         self._node, self._sampler, self._watch = node, sampler, watch
-        self._charter = node.charter
         self._quiet = Quiet(node.log)
         self._discover()
-        self._core = Core(node.signer, node.charter, sampler.state())
+        self._agent = Agent(node, sampler.state(), now())
         # Signed before the first birth, so that it is as old as this run: a hint for people, never evidence.
-        death = self._core.death(_now())
-        self._bus = bus_of(
-            node,
-            [
-                Subscription(node.topics.charter(), limit=MAX_WAITING),
-                Subscription(self._core.ack_topic, limit=MAX_WAITING),
-            ],
-            Will(death.topic, death.data, retain=death.retain, delay_s=WILL_DELAY_S),
-        )
+        death = self._agent.death(now())
+        will = Will(death.topic, death.data, retain=death.retain, delay_s=WILL_DELAY_S)
+        self._bus = bus_of(node, self._agent.subscriptions(), will)
         self._courier = Courier(node, self._bus)
-        self._bus.on_connect(lambda _resumed: self._courier.send(self._core.connected(_now())))
+        self._bus.on_connect(lambda _resumed: self._courier.send(self._agent.connected(now())))
 
     async def run(self, stop: asyncio.Event) -> None:
         async with self._bus, asyncio.TaskGroup() as tasks:
@@ -93,30 +81,26 @@ class _Agent:
             finally:
                 listening.cancel()
             if self._bus.connected.is_set():
-                self._courier.send([self._core.death(_now())])  # leaving the bus waits for it
+                self._courier.send([self._agent.death(now())])  # leaving the bus waits for it
 
     async def _sample_until(self, stop: asyncio.Event) -> None:
-        start_ns = discovered_ns = time.monotonic_ns()
-        while True:
-            period_ns = self._charter.charter.period_ms * NS_PER_MS
-            tick_ns = next_tick(start_ns, period_ns, time.monotonic_ns())
-            if await _set_before(stop, tick_ns):
-                return
+        discovered_ns = time.monotonic_ns()
+        while not await _set_before(stop, self._agent.due_ns()):
             if not self._complete or time.monotonic_ns() - discovered_ns >= DISCOVER_NS:
                 discovered_ns = time.monotonic_ns()
                 self._discover()
             self._sample_once()
 
     def _discover(self) -> None:
-        mine = {miner.name for miner in self._charter.charter.miners_on(self._node.name)}
+        mine = {miner.name for miner in self._node.charter.charter.miners_on(self._node.name)}
         self._sampler.discover(mine)
         self._complete = mine == set(self._sampler.miners)
 
     def _sample_once(self) -> None:
-        ring, connected = self._core.ring, self._bus.connected.is_set()
+        ring, connected = self._agent.ring, self._bus.connected.is_set()
         dropped = ring.dropped
         sample, state = self._sampler.sample(), self._sampler.state()
-        self._courier.send(self._core.sampled(sample, state, _now(), connected=connected))
+        self._courier.send(self._agent.sampled(sample, state, now(), connected=connected))
         if ring.dropped > dropped:
             why = "" if connected else " (there is no broker)"
             self._quiet.warning(
@@ -124,24 +108,16 @@ class _Agent:
             )
 
     async def _listen(self) -> None:
-        async for message in self._bus.messages():
-            self._courier.opened(message, lambda opened, _: self._acknowledged(opened))
-            if self._node.charter is not self._charter:
-                self._take_charter(self._node.charter)
+        async for incoming in self._bus.messages():
+            before = self._agent.charter
+            self._courier.send(self._agent.receive(incoming, now()))
+            if self._agent.charter is not before:
+                self._take_charter()
 
-    def _acknowledged(self, opened: Opened) -> None:
-        self._core.acknowledged(opened, _now())
-
-    def _take_charter(self, charter: SealedCharter) -> None:
-        self._charter = charter
-        self._core.take_charter(charter)
+    def _take_charter(self) -> None:
         if self._watch is not None:
-            self._watch.period_s = charter.charter.period_ms / MS_PER_S
+            self._watch.period_s = self._node.charter.charter.period_ms / MS_PER_S
         self._discover()
-
-
-def _now() -> Now:
-    return Now(time.monotonic_ns(), wall_ms())
 
 
 async def _set_before(event: asyncio.Event, until_ns: int) -> bool:

@@ -15,8 +15,10 @@ from mint.topics import Topics
 # A reply stays below the broker's packet limit with room for its envelope and one frame more than asked for.
 MAX_REPLY_BYTES = 512 * 1024
 REPLY_EXPIRY_S = 30
-# A client that catches up asks once a round trip; one that asks without end is not to be worked for.
+# A client that catches up asks once a round trip, and sometimes for several things at once; one that asks without end
+# is not to be worked for.
 PAUSE_NS = 20_000_000
+BURST = 16
 
 # The envelopes of samples and verdicts that a frame rests on, as far as they are at hand.
 Proofs = Callable[[Kept], Iterable[bytes]]
@@ -27,14 +29,14 @@ class Answers:
 
     def __init__(self, name: str, log: FrameLog, proofs: Proofs) -> None:
         self._name, self._log, self._proofs = name, log, proofs
-        # One entry a client, and clients come from the charter.
-        self._answered_ns: dict[str, int] = {}
+        # When a client's allowance is whole again; one entry a client, and clients come from the charter.
+        self._whole_ns: dict[str, int] = {}
 
     def answer(self, opened: Opened, guard: ReplayGuard, topics: Topics, now: Now) -> list[Say]:
         """The reply to a request whose envelope is valid; none when it is for another holder.
 
         Raises:
-            Rejected: replayed, in another's name, or too soon after the last one.
+            Rejected: replayed, in another's name, or too often.
         """
         body, request = opened.body, opened.message
         if not isinstance(body, Stream) or not isinstance(request, FrameRequest):
@@ -45,9 +47,10 @@ class Answers:
             raise Rejected(Reason.IMPOSSIBLE, f"{opened.sender} asks in the name of {request.client}")
         if request.holder != self._name:
             return []
-        if now.monotonic_ns - self._answered_ns.get(request.client, -PAUSE_NS) < PAUSE_NS:
-            raise Rejected(Reason.TOO_OFTEN, f"{request.client} asks again at once")
-        self._answered_ns[request.client] = now.monotonic_ns
+        whole_ns = max(self._whole_ns.get(request.client, 0), now.monotonic_ns) + PAUSE_NS
+        if whole_ns - now.monotonic_ns > BURST * PAUSE_NS:
+            raise Rejected(Reason.TOO_OFTEN, f"{request.client} asks again and again")
+        self._whole_ns[request.client] = whole_ns
         topic = topics.frame_reply(request.client)
         return [Say(topic, self._reply(request), qos=1, expiry_s=REPLY_EXPIRY_S)]
 

@@ -48,6 +48,10 @@ from mint.messages.fault import Fault, FaultKind
 CLAIMS: frozenset[FaultKind] = frozenset({"unheard", "unseen"})
 # Shown by the manager's own signature: it is done.
 OF_MANAGER: frozenset[FaultKind] = frozenset({"two_frames", "bad_frame", "false_frame", "false_note"})
+# Who is accused says all.
+ABOUT_NOBODY: frozenset[FaultKind] = frozenset(
+    {"two_frames", "bad_frame", "false_note", "two_votes", "two_samples"}
+)
 # Claims of one omission lie at most this many frames apart: every detector comes to watch every device within as
 # many slices as there are detectors (detectors/watch.py).
 CLAIM_WINDOW = 600
@@ -86,6 +90,8 @@ def verify_fault(fault: Fault, charters: Charters) -> Shown:
     Raises:
         Rejected: it does not show that; UNKNOWN_CHARTER: it may, under a charter that is not known here.
     """
+    if fault.about and fault.kind in ABOUT_NOBODY:
+        raise not_shown(f"{fault.kind} is about nobody but the accused")
     check = _CHECKS.get(fault.kind, _omission)
     charter = check(fault, charters)
     if charter.charter.fog != fault.fog:

@@ -80,8 +80,9 @@ def false_frame(fault: Fault, charters: Charters) -> SealedCharter:
     """A frame, and bytes that it names as a device's sample: they are none, or say something else."""
     data, sample = _held(fault, 2)
     frame = _frame(fault, data, charters)
-    if not contradicts(frame, sample):
-        raise not_shown("the frame says what the sample says")
+    about = {entry.device for entry in frame.frame.devices if entry.leaf == leaf_hash(sample)}
+    if about != {fault.about} or not contradicts(frame, sample):
+        raise not_shown("the frame says what the sample says, or it is of another device")
     return frame.charter
 
 
@@ -167,7 +168,7 @@ def two_votes(fault: Fault, charters: Charters) -> SealedCharter:
 def two_samples(fault: Fault, charters: Charters) -> SealedCharter:
     """Two samples of one device's key at one place in its stream."""
     (one, mine), (other, theirs) = (_of(data, "sample", charters) for data in _held(fault, 2))
-    if {one.sender, other.sender} != {fault.accused} or _place(one) != _place(other):
+    if ({one.sender, other.sender}, fault.frame) != ({fault.accused}, 0) or _place(one) != _place(other):
         raise not_shown("its samples are not of the accused at one place")
     if one.hash == other.hash or _key(mine, fault.accused) != _key(theirs, fault.accused):
         raise not_shown("its samples are one and the same, or of two keys")

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 from mint.charter.model import Charter
 from mint.charter.seal import SealedCharter
-from mint.envelope import Opened, open_envelope
+from mint.envelope import Envelope, Opened, open_envelope
 from mint.errors import Reason, Rejected
 from mint.messages.frame import Frame
+from mint.sign_bytes import Object
+from mint.wire import decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,21 @@ def resumes(before: Charter, after: Charter) -> bool:
     A later charter may still say so: what was said once is done once.
     """
     return after.resume is not None and after.resume != before.resume
+
+
+def is_void(frame: LogFrame, charter: Charter) -> bool:
+    """Whether the operator had the log go on from before this frame, by the charter in force or one before it."""
+    resume = charter.resume
+    return resume is not None and frame.number > resume.frame and resumes(frame.charter.charter, charter)
+
+
+def frame_in(data: bytes) -> Frame:
+    """The frame in an envelope that was checked before, or is known by its hash: only decoded.
+
+    Raises:
+        Rejected: MALFORMED, it is none.
+    """
+    return decode(decode(decode(data, Envelope).body, Object).payload, Frame)
 
 
 def open_frame(data: bytes, charters: Mapping[bytes, SealedCharter], *, topic: str | None = None) -> LogFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, Literal
 
 import msgspec
@@ -123,7 +124,7 @@ class Resume(Wire, frozen=True):
     hash: Hash
 
 
-class Charter(Wire, frozen=True):
+class Charter(Wire, frozen=True, dict=True):
     """All that the parts of one fog agree on beforehand.
 
     `network` is SHA-256 of the operator's key (mint/keys.py), `version` grows with every charter of a
@@ -160,7 +161,11 @@ class Charter(Wire, frozen=True):
         return tuple(node for node in self.nodes if node.role is role)
 
     def miners_by_name(self) -> dict[str, Miner]:
-        """Miners by name."""
+        """Miners by name: one dict, for reading."""
+        return self._miners_by_name
+
+    @cached_property
+    def _miners_by_name(self) -> dict[str, Miner]:
         return {miner.name: miner for miner in self.miners}
 
     def miners_on(self, device: str) -> tuple[Miner, ...]:

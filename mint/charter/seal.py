@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -18,7 +19,7 @@ from mint.topics import Topics
 OPERATOR = "operator"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SealedCharter:
     """A charter whose signature and rules hold; `hash` is what frames, votes and verdicts name it by."""
 
@@ -29,6 +30,10 @@ class SealedCharter:
 
     def trust(self) -> Trust:
         """Whom a node under this charter believes."""
+        return self._trust
+
+    @cached_property
+    def _trust(self) -> Trust:
         members = {node.name: Member(node.role, node.key) for node in self.charter.nodes}
         return Trust(self.charter.network, members, self.topics(), self.scheme)
 

@@ -28,7 +28,6 @@ from mint.containers import files
 from mint.containers.hierarchy import CGROUPFS, detect, miner_path, scope_path, writable
 from mint.courier import bus_of
 from mint.envelope import Opened, Signer, open_envelope
-from mint.sign_bytes import Stream
 from mint.keys import SigningKey, network_id, new_key
 from mint.messages.sample import Ack, Sample, State
 from mint.names import Role, scope
@@ -42,6 +41,7 @@ from mint.node import (
     NodeOptions,
     wall_ms,
 )
+from mint.sign_bytes import Stream
 from network.acl import acl
 from network.broker import Broker
 from network.mosquitto_program import Program

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from agents.core import SAMPLE_EXPIRY_S, Core, Now
+from agents.core import SAMPLE_EXPIRY_S, Core
 from agents.ring import RING_SAMPLES
-from mint.effects import Post
+from mint.effects import Now, Post
 from mint.envelope import Opened, open_envelope
 from mint.errors import Reason, Rejected
 from mint.messages.sample import Ack, Sample, State

@@ -307,15 +307,24 @@ def replaced_fault(fault: Fault, **changes: object) -> Fault:
     return msgspec.structs.replace(fault, **changes)
 
 
+def voted_twice(fog: Fog, detector: str) -> Fault:
+    votes = [Vote("fog1", 9, bytes([n]) * 32, fog.sealed.hash, ()) for n in (1, 2)]
+    proof = tuple(fog.signers[detector].object(vote) for vote in votes)
+    return Fault("fog1", "two_votes", detector, 9, "", proof)
+
+
 def test_a_detector_that_voted_twice_is_told_and_halts_nobody(fog: Fog) -> None:
     picture = Picture(fog.sealed)
-    votes = [Vote("fog1", 9, bytes([n]) * 32, fog.sealed.hash, ()) for n in (1, 2)]
-    proof = tuple(fog.signers["detector_3"].object(vote) for vote in votes)
-    (event,) = picture.take(
-        fog.object("detector_1", Fault("fog1", "two_votes", "detector_3", 9, "", proof)), T0_MS
-    )
+    (event,) = picture.take(fog.object("detector_1", voted_twice(fog, "detector_3")), T0_MS)
     assert events.as_line(event).endswith("  fault       detector_3 cast two votes on frame 9")
     assert views.network(picture, T0_MS).trouble == ""
+
+
+def test_a_fault_of_somebody_else_does_not_hide_that_the_manager_is_done(fog: Fog) -> None:
+    picture = Picture(fog.sealed)
+    for fault in (forked(fog), voted_twice(fog, "detector_3")):
+        picture.take(fog.object("detector_1", fault), T0_MS)
+    assert views.network(picture, T0_MS).trouble.startswith("manager signed two frames 5. ")
 
 
 def test_a_claim_is_told_as_the_word_of_who_makes_it_and_a_quorum_of_them_as_proof(fog: Fog) -> None:

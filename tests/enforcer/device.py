@@ -14,10 +14,14 @@ from mint.charter.model import Charter
 from mint.containers.model import Quota
 from mint.messages.receipt import Receipt
 from mint.verdict import Proven
-from tests.enforcer.offences import CPU_PPM, ENFORCER, MINERS, PERIOD_NS
+from tests.enforcer.offences import CPU_PPM, ENFORCER, MINERS, PERIOD_NS, Keys, proven
 
+KEYS = Keys()
 MINER = MINERS[0]
 FAIR = entitled(CPU_PPM)
+LOW = Quota(2_500)  # half of 5 % of a CPU
+# Longer than a penalty for a doubling of some periods takes.
+LONG = 60
 
 
 class Crash(Exception):
@@ -64,8 +68,8 @@ class Device:
         self.crash_in = None
         self.core = self._started()
         self._reconcile()
-        for offence, proven in self.retained.items():
-            self.core.accept(bytes([offence % 256]) * 32, proven, self.mono_ns)
+        for offence, known in self.retained.items():
+            self.core.accept(bytes([offence % 256]) * 32, known, self.mono_ns)
         self._reconcile()
 
     def use(self, periods: int = 1) -> None:
@@ -152,3 +156,40 @@ class Device:
 def doubled() -> Quota:
     assert FAIR.quota_us is not None
     return Quota(2 * FAIR.quota_us, FAIR.period_us)
+
+
+def device(**changes: object) -> Device:
+    return Device((KEYS.charter(**changes) if changes else KEYS.sealed).charter)
+
+
+def offend(at: Device, periods: int = 4, *, offence: int = 1) -> Proven:
+    """The miner doubles its quota for some periods; what a verdict will prove of it."""
+    first = (at.mono_ns, at.usage_ns)
+    at.quota = doubled()
+    at.use(periods)
+    last = (at.mono_ns, at.usage_ns)
+    return proven(
+        KEYS.sealed,
+        first,
+        last,
+        boot=bytes([at.boot]) * 16,
+        epoch=at.epoch,
+        offence=offence,
+        frame=at.frame,
+    )
+
+
+def convicted(**changes: object) -> Device:
+    at = device(**changes)
+    at.judge(offend(at))
+    return at
+
+
+def proven_with(offence: Proven, *, until: int) -> Proven:
+    return type(offence)(**{name: getattr(offence, name) for name in offence.__slots__} | {"until": until})
+
+
+def served(at: Device) -> None:
+    for _ in range(LONG):
+        at.period()
+    assert not at.core.open

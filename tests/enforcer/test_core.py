@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,42 +12,22 @@ from enforcer.core import PATIENCE_PERIODS, QUIET_PERIODS, STUCK_PERIODS, Core
 from enforcer.state import MAX_CASES, MAX_KNOWN
 from mint.charter.model import Pardon, Rung
 from mint.containers.model import Quota
-from mint.verdict import Proven
-from tests.enforcer.device import FAIR, MINER, Device, Disk, doubled
-from tests.enforcer.offences import CPU_PPM, ELSEWHERE, ENFORCER, LADDER, PERIOD_NS, Keys, proven
+from tests.enforcer.device import (
+    FAIR,
+    KEYS,
+    LONG,
+    LOW,
+    MINER,
+    Device,
+    convicted,
+    device,
+    doubled,
+    offend,
+    proven_with,
+)
+from tests.enforcer.offences import CPU_PPM, ELSEWHERE, ENFORCER, LADDER, PERIOD_NS, proven
 
-KEYS = Keys()
-LOW = Quota(2_500)  # half of 5 % of a CPU
-# Longer than a penalty for a doubling of some periods takes.
-LONG = 60
 ENTITLED_NS = CPU_PPM * PERIOD_NS // 1_000_000
-
-
-def device(**changes: object) -> Device:
-    return Device((KEYS.charter(**changes) if changes else KEYS.sealed).charter)
-
-
-def offend(at: Device, periods: int = 4, *, offence: int = 1) -> Proven:
-    """The miner doubles its quota for some periods; what a verdict will prove of it."""
-    first = (at.mono_ns, at.usage_ns)
-    at.quota = doubled()
-    at.use(periods)
-    last = (at.mono_ns, at.usage_ns)
-    return proven(
-        KEYS.sealed,
-        first,
-        last,
-        boot=bytes([at.boot]) * 16,
-        epoch=at.epoch,
-        offence=offence,
-        frame=at.frame,
-    )
-
-
-def convicted(**changes: object) -> Device:
-    at = device(**changes)
-    at.judge(offend(at))
-    return at
 
 
 # --- laws -------------------------------------------------------------------------------------------------------
@@ -187,10 +166,6 @@ def test_the_quota_stays_low_until_the_frame_too() -> None:
         assert at.quota == LOW
     at.period()
     assert at.quota == FAIR
-
-
-def proven_with(offence: Proven, *, until: int) -> Proven:
-    return type(offence)(**{name: getattr(offence, name) for name in offence.__slots__} | {"until": until})
 
 
 def test_when_frames_stop_our_own_clock_counts_them() -> None:
@@ -381,100 +356,3 @@ def test_what_is_remembered_of_a_miner_is_bounded_and_old_offences_never_come_ba
     assert all(core.knows(MINER, offence) for offence in (1, 2, last - 2 * MAX_KNOWN, last))
     assert not core.knows(MINER, last - 1)
     assert not core.knows(MINER, last + 1)
-
-
-def served(at: Device) -> None:
-    for _ in range(LONG):
-        at.period()
-    assert not at.core.open
-
-
-def test_a_miner_that_left_the_charter_is_forgotten_and_its_name_counts_from_one_again() -> None:
-    at = convicted()
-    served(at)
-    without = tuple(miner for miner in at.charter.miners if miner.name != MINER)
-    at.core.take_charter(KEYS.charter(version=2, miners=without).charter)
-    change = at.core.pending()
-    assert change is not None
-    assert change.forgotten == (MINER,)
-    at.disk.commit(change)
-    assert at.disk.states == {}
-    at.retained.clear()
-    at.charter = KEYS.charter(version=3).charter
-    at.restart()
-    at.judge(offend(at))
-    assert at.quota == LOW
-    assert [(r.action, r.offence) for r in at.disk.receipts][-1] == ("correct", 1)
-
-
-def test_a_penalty_in_progress_is_not_forgotten_with_its_miner_but_the_count_of_its_offences_is() -> None:
-    at = convicted()
-    without = tuple(miner for miner in at.charter.miners if miner.name != MINER)
-    at.core.take_charter(KEYS.charter(version=2, miners=without).charter)
-    at.core.take_charter(KEYS.charter(version=3).charter)
-    assert not at.core.knows(MINER, 1)
-    at.period()
-    assert at.quota == LOW
-    served(at)
-
-
-def test_a_miner_that_another_enforcer_has_for_a_while_is_remembered() -> None:
-    at = convicted()
-    served(at)
-    nodes = tuple(msgspec.structs.replace(node, devices=()) for node in at.charter.nodes)
-    at.core.take_charter(KEYS.charter(version=2, nodes=nodes).charter)
-    assert at.core.miners == {}
-    at.core.take_charter(KEYS.charter(version=3).charter)
-    at.judge(at.retained[1])
-    assert not at.core.open
-
-
-# --- a disk that was put back -----------------------------------------------------------------------------------
-
-
-def test_a_penalty_that_was_paid_and_forgotten_is_not_paid_twice() -> None:
-    at = device()
-    at.judge(proven_with(offend(at), until=0))
-    served(at)
-    at.disk = Disk()
-    at.writes = 0
-    at.restart()  # the broker retains the verdict
-    assert not at.core.open
-    assert (at.quota, at.writes) == (FAIR, 0)
-    assert at.actions() == ["restore"]
-
-
-def test_only_what_is_still_owed_of_a_forgotten_penalty_is_paid() -> None:
-    at = device()
-    at.judge(offend(at))
-    for _ in range(3):
-        at.period()
-    owed = at.core.states[MINER].cases[0].books.excess_ns
-    at.disk = Disk()
-    at.restart()
-    assert at.core.states[MINER].cases[0].books.excess_ns == owed
-    assert at.quota == LOW
-    served(at)
-    assert at.usage_ns <= CPU_PPM * (at.mono_ns - 1_000 * PERIOD_NS) // 1_000_000
-
-
-def test_a_forgotten_offence_of_a_higher_rung_holds_until_the_next_frame_says_that_it_is_over() -> None:
-    at = device()
-    at.judge(offend(at, offence=2))
-    served(at)
-    at.disk = Disk()
-    at.restart()
-    at.period()
-    assert not at.core.open
-    assert at.quota == FAIR
-
-
-def test_a_verdict_of_before_the_boot_that_comes_long_after_it_adds_nothing_to_what_was_taken() -> None:
-    at = device()
-    offence = offend(at)
-    at.boot_again()
-    at.usage_ns = CPU_PPM * at.mono_ns // 1_000_000  # busy since the boot, at its entitlement
-    at.use(1_000)
-    at.judge(offence)
-    assert at.core.states[MINER].cases[0].books.excess_ns == offence.excess_ns
-    served(at)

@@ -15,10 +15,12 @@ from mint.bus.options import Subscription
 from mint.containers.model import Quota
 from mint.courier import Courier, bus_of
 from mint.envelope import Envelope, Opened
-from mint.sign_bytes import Object
+from mint.fault import CLAIMS
+from mint.messages.fault import Fault
 from mint.messages.frame import Frame
 from mint.messages.judgement import Verdict, Vote
 from mint.messages.receipt import Receipt
+from mint.sign_bytes import Object
 from mint.verdict import verify_verdict
 from mint.wire import decode
 from network.attacks import Attacker, attack_named
@@ -41,6 +43,7 @@ class Watcher:
         self.votes: dict[tuple[str, int], set[bytes]] = {}
         self.verdicts: list[Verdict] = []
         self.receipts: list[Receipt] = []
+        self.proofs: list[Fault] = []
         self._changed = asyncio.Event()
 
     def see(self, opened: Opened) -> None:
@@ -53,6 +56,8 @@ class Watcher:
             self.verdicts.append(message)
         elif isinstance(message, Receipt):
             self.receipts.append(message)
+        elif isinstance(message, Fault) and message.kind not in CLAIMS:
+            self.proofs.append(message)
         self._changed.set()
 
     async def until(self, holds: Callable[[], object], what: str, timeout_s: float = BACK_S) -> None:
@@ -119,7 +124,8 @@ async def test_kill_every_part_in_turn(cgroups: None, tmp_path: Path) -> None:
             assert attacker.restored() == {CHEAT: True}
             reading.cancel()
 
-    assert {verdict.miner for verdict in watcher.verdicts} == {CHEAT}
+    assert {(verdict.miner, verdict.offence) for verdict in watcher.verdicts} == {(CHEAT, 1)}
+    assert watcher.proofs == [], "whoever was killed has contradicted nobody"
     for verdict in watcher.verdicts:
         verify_verdict(verdict, {network.charter.hash: network.charter})
     assert not [number for number, hashes in watcher.frames.items() if len(hashes) > 1], "a frame was forked"
