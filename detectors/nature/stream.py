@@ -99,8 +99,9 @@ class Nature:
         self._values[-1] = np.where(here, value, np.nan)
         if number % EVERY:
             return []
-        lies = likenesses(self._values, number)
-        self._told.end(np.setdiff1d(self._told.rows(Kind.ALIKE), [lie.row for lie in lies]), Kind.ALIKE)
+        known = self._told.rows(Kind.ALIKE)
+        alike, lies = likenesses(self._values, number, known)
+        self._told.end(np.setdiff1d(known, alike), Kind.ALIKE)
         return [lie for lie in lies if self._copies.source[lie.row] < 0]  # else an exact copy was told of
 
     def reset(self, *rows: int) -> None:
