@@ -1,4 +1,4 @@
-"""Proof-of-Behavior in figures, those of docs/proof-of-behavior.md: `python -m bench.pob` (some minutes).
+"""Proof-of-Behavior in figures, those of docs/proof-of-behavior.md: `python -m bench.pob` (three minutes).
 
 1. honest fogs: how often a miner is far from B*, above its entitlement, and both, by cut-off;
 2. gains: how soon colluders are accused;
@@ -17,7 +17,7 @@ import numpy as np
 
 from bench.honest_hours import KINDS
 from bench.pob_fogs import MINERS, MOST_F, Colluders, Noise, cumulative, frame_by_frame
-from bench.pob_gains import GAINS, accused
+from bench.pob_gains import GAINS, course
 from bench.pob_honest import CUTS, D, Outcome, judge
 from bench.pob_rules import Choice, by_bulyan, by_krum, by_multi_krum
 from detectors.behaviour import WINDOW
@@ -72,11 +72,14 @@ def _row(one: Outcome) -> str:
 
 def gains(seed: int) -> Iterator[str]:
     """The table of delays."""
-    yield f"{'gain':>6} accused by the end of round " + " ".join(
-        f"{number:>7}" for number in range(1, WINDOW + 1)
-    )
-    for gain in GAINS:
-        yield f"{gain:6.0%} {'':28} " + " ".join(f"{share:7.1%}" for share in accused(gain, seed))
+    rounds = " ".join(f"round {number}" for number in range(1, WINDOW + 1))
+    yield f"{'hosts':9} {'gain':>6}   accused by the end of {rounds}   top {MOST_F}  honest accused"
+    for contended in (False, True):
+        for gain in GAINS:
+            one = course(gain, seed, contended=contended)
+            shares = " ".join(f"{share:7.1%}" for share in one.accused)
+            name = "contended" if contended else "quiet"
+            yield f"{name:9} {gain:6.0%} {'':23} {shares} {one.top:7.1%} {one.wronged:15}"
 
 
 def hits(vectors: Ints, f: int, told: int) -> tuple[float, float]:
@@ -156,7 +159,7 @@ def main(arguments: list[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="example: OPENBLAS_NUM_THREADS=1 python -m bench.pob --quick",
     )
-    parser.add_argument("--quick", action="store_true", help="fewer rounds: a minute")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: some seconds")
     parser.add_argument("--seed", type=int, default=SEED, help="(default: %(default)s)")
     options = parser.parse_args(arguments)
     clean, colluding = (QUICK_HONEST, QUICK_COLLUDING) if options.quick else (HONEST, COLLUDING)
@@ -165,7 +168,10 @@ def main(arguments: list[str] | None = None) -> None:
             "Honest fogs: share of miners in rounds farther from B* than so many bursts",
             honest(clean, options.seed),
         ),
-        ("Colluders, six of sixteen on quiet hosts: share accused", gains(options.seed)),
+        (
+            f"{MOST_F} colluders of {MINERS}: share accused, and fogs where they end with the top scores",
+            gains(options.seed),
+        ),
         (
             f"Rounds in which exactly f colluders at +10 % have the top f scores, of {colluding}",
             colluders(colluding, options.seed),

@@ -187,10 +187,11 @@ class Ledger:
         """How many rows there are."""
         return len(self.rules)
 
-    def push(self, seen: Observation) -> None:
-        """Take in one observation of all miners."""
+    def push(self, seen: Observation, present: Bools | None = None) -> None:
+        """Take in one observation of all miners; `present`, if given, says instead whose readings count."""
         now = self._seen
-        now[0], now[1], now[2], now[3] = seen.present, seen.before_ns, seen.after_ns, seen.usage_ns
+        now[0] = seen.present if present is None else present
+        now[1], now[2], now[3] = seen.before_ns, seen.after_ns, seen.usage_ns
         now[4], now[5], now[6] = seen.steal_ns, seen.boot, seen.epoch
         if self._compiled is None:
             self._push(seen.number)

@@ -155,7 +155,7 @@ class Judge:
     def step(self, seen: Observation, spared: Collection[str] = ()) -> Findings:
         """Take in the next tick; `spared` are not judged, and what they used so far is not held against them."""
         counted = seen.present & self._counted
-        self.ledger.push(replace(seen, present=counted))
+        self.ledger.push(seen, counted)
         if rows := self._rows_of(spared):
             self.ledger.rebaseline(*rows)
             self.window.forget(*rows)
@@ -190,7 +190,7 @@ class Judge:
             return statistics
         # A late reading makes a percentage of a few ms: what was gained in it is no more than that.
         self.direction.push(100.0 + self.ledger.gain if counted else percent, known)
-        return replace(statistics, S=self.direction.S, W=self.direction.W)
+        return Statistics(statistics.D, self.direction.S, self.direction.W, statistics.h)
 
     def _broken(self) -> list[Conviction]:
         """Who broke the budget law, where two readings can prove it."""

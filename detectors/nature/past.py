@@ -12,16 +12,21 @@ whatever the shift in time, so each miner asks the table once in SAMPLED ticks, 
 
 from __future__ import annotations
 
+import ctypes
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from detectors.native import exact
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 Words = NDArray[np.uint64]
 Bools = NDArray[np.bool_]
 
+SOURCE = Path(__file__).with_name("past.c")
 # Ticks that are remembered: seven minutes at 1 Hz, in 420 bytes a miner.
 HISTORY = 420
 # Symbols in a gram.
@@ -80,6 +85,13 @@ class Past:
         # Row x HISTORY + place of the tick that the gram ended at, or -1; 32 bits do for five million rows.
         self._table = np.full(max(miners * PLACES, LEAST_PLACES), -1, np.int32)
 
+        # Where past.c writes what it chose; and where that, the grams and the ring are.
+        self._rows: Ints = np.zeros(miners, np.int64)
+        self._hashes: Words = np.zeros(miners, np.uint64)
+        self._places = tuple(array.ctypes.data for array in (self._grams, self._rows, self._hashes))
+        self._first = self.ring.ctypes.data
+        self._compiled = _compiled()
+
     def back(self, ticks: int | Ints) -> Bytes:
         """All rows' symbols `ticks` ago (0: the newest); (len(ticks), miners) for several."""
         return np.asarray(self.ring[(self.at - ticks) % HISTORY])
@@ -88,11 +100,11 @@ class Past:
         """(HISTORY, rows): oldest first."""
         return np.concatenate((self.ring[self.at + 1 :, rows], self.ring[: self.at + 1, rows]))
 
-    def push(self, now: Bytes) -> Runs:
-        """One tick's symbols, 0 where there is none; gives the runs that were told before."""
+    def push(self, numbers: Ints, present: Bools) -> Runs:
+        """What one tick told, where it is present; gives the runs that were told before."""
         self.at = (self.at + 1) % HISTORY
-        self.ring[self.at] = now
-        rows, places = self._sampled(now)
+        self._tell(numbers, present)
+        rows, places = self._sampled()
         if not len(rows):
             return _NO_RUNS
         found = self._table[places]
@@ -110,18 +122,39 @@ class Past:
         go_on = ~self._parted(candidates, sources, lags, FIRST_REACH)[-1]
         return self._follow(candidates[go_on], sources[go_on], lags[go_on])
 
-    def _sampled(self, now: Bytes) -> tuple[Ints, Ints]:
+    def _sampled(self) -> tuple[Ints, Ints]:
         """Rows whose gram is chosen in this tick, and its place in the table; in an order set by content."""
-        self._grams = (self._grams << np.uint64(8)) | now.astype(np.uint64)
+        rows, hashed = self._chosen()
+        if len(rows) > 1:
+            # The last one wins a place that two want: whose hash is higher, so that no order of rows matters.
+            order = np.lexsort((-rows, hashed))
+            rows, hashed = rows[order], hashed[order]
+        places = (hashed >> np.uint64(3)) % np.uint64(len(self._table))
+        return rows, places.astype(np.int64)
+
+    def _tell(self, numbers: Ints, present: Bools) -> None:
+        """Put this tick's symbols into the ring."""
+        miners = len(self._grams)
+        if self._compiled is None:
+            self.ring[self.at] = np.where(present, symbols(numbers), 0)
+        else:
+            newest = self._first + self.at * miners
+            self._compiled.symbols(miners, numbers.ctypes.data, present.ctypes.data, newest)
+
+    def _chosen(self) -> tuple[Ints, Words]:
+        """Take the newest symbols into the grams; the rows whose gram is chosen, and its hash."""
+        if self._compiled is not None:
+            miners = len(self._grams)
+            count = self._compiled.chosen(miners, self._first + self.at * miners, *self._places)
+            return self._rows[:count].copy(), self._hashes[:count].copy()
+        now = self.ring[self.at]
+        self._grams[:] = (self._grams << np.uint64(8)) | now.astype(np.uint64)
         whole = ((self._grams - _LOW_BYTES) & ~self._grams & _HIGH_BYTES) == 0  # no byte is zero
         hashed = mixed(self._grams)
         rows = np.flatnonzero(whole & (hashed % np.uint64(SAMPLED) == 0))
         parts = self._grams[rows].view(np.uint8).reshape(len(rows), GRAM)
         rows = rows[(parts[:, 1:] != parts[:, :-1]).sum(axis=1) >= LEAST_LIVELY]
-        # The last one wins a place that two want: whose hash is higher, so that no order of rows matters.
-        rows = rows[np.lexsort((-rows, hashed[rows]))]
-        places = (hashed[rows] >> np.uint64(3)) % np.uint64(len(self._table))
-        return rows.astype(np.int64), places.astype(np.int64)
+        return rows.astype(np.int64), hashed[rows]
 
     def _enter(self, rows: Ints, places: Ints) -> None:
         self._table[places] = (rows * HISTORY + self.at).astype(np.int32)
@@ -160,5 +193,16 @@ class Past:
         for now in told:
             past.at = (past.at + 1) % HISTORY
             past.ring[past.at] = now
-            past._enter(*past._sampled(now))
+            past._enter(*past._sampled())
         return past
+
+
+def _compiled() -> ctypes.CDLL | None:
+    """past.c, or None."""
+    library = exact(SOURCE, (("SAMPLED", SAMPLED), ("LEAST_LIVELY", LEAST_LIVELY)))
+    if library is not None:
+        library.symbols.restype = None
+        library.symbols.argtypes = [ctypes.c_int64, *(ctypes.c_void_p,) * 3]
+        library.chosen.restype = ctypes.c_int64
+        library.chosen.argtypes = [ctypes.c_int64, *(ctypes.c_void_p,) * 4]
+    return library

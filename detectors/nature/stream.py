@@ -23,7 +23,7 @@ import numpy as np
 from detectors.nature.alike import EVERY, MOST_MINERS, SPAN, likenesses
 from detectors.nature.copies import Copies
 from detectors.nature.lie import Kind, Lie, Told
-from detectors.nature.past import HISTORY, Bytes, Ints, Past, symbols
+from detectors.nature.past import HISTORY, Bytes, Ints, Past
 from detectors.nature.steady import Bools, Floats, Steady
 from detectors.nature.still import REPEATED, exactness, repetitions
 from mint.errors import InputError
@@ -72,7 +72,7 @@ class Nature:
         exact = np.where(elapsed > 0, used, given.view(np.int64))
         if self._stale:
             self._past, self._stale = Past.of(self._past.ordered(np.arange(self.miners))), False
-        runs = self._past.push(np.where(here, symbols(exact), np.uint8(0)))
+        runs = self._past.push(exact, here)
         self._steady.push(self._past, here, given, exact, elapsed)
         self._release()
         lies = [
@@ -95,12 +95,13 @@ class Nature:
     def _alike(self, number: int, here: Bools, value: Floats) -> list[Lie]:
         if not self._values.shape[1]:
             return []
-        self._values = np.concatenate((self._values[1:], np.where(here, value, np.nan)[None]))
+        self._values[:-1] = self._values[1:]
+        self._values[-1] = np.where(here, value, np.nan)
         if number % EVERY:
             return []
-        lies = likenesses(self._values, number)
-        alone = np.setdiff1d(np.arange(self.miners), [lie.row for lie in lies])
-        self._told.end(alone, Kind.ALIKE)
+        known = self._told.rows(Kind.ALIKE)
+        alike, lies = likenesses(self._values, number, known)
+        self._told.end(np.setdiff1d(known, alike), Kind.ALIKE)
         return [lie for lie in lies if self._copies.source[lie.row] < 0]  # else an exact copy was told of
 
     def reset(self, *rows: int) -> None:

@@ -46,16 +46,12 @@ def distances(windows: Floats, parameters: SsaParameters) -> tuple[Floats, Float
         poor = np.flatnonzero(~(angle <= ANGLE))
         if len(poor):
             D[poor], own[poor] = decomposed(windows[poor], parameters)
-    nothing = _rounding(windows) * (parameters.L * parameters.Q) >= D
+    nothing = rounding(windows) * (parameters.L * parameters.Q) >= D
     return np.where(nothing, 0.0, D), own
 
 
-def floored(mu: Floats, windows: Floats) -> Floats:
-    """mu, no smaller than arithmetic can make it."""
-    return np.maximum(mu, _rounding(windows))
-
-
-def _rounding(windows: Floats) -> Floats:
+def rounding(windows: Floats) -> Floats:
+    """The residual of each window below which it is rounding, and mu is no smaller: (miners,)."""
     squares: Floats = np.einsum("ij,ij->i", windows, windows)  # without a temporary of all of them
     return np.asarray(squares * (ROUNDING**2 / windows.shape[-1]))
 
@@ -90,20 +86,24 @@ class Cusum:
         started, settled = np.zeros((2, miners), bool)
         return cls(S, W, mu, started, settled)
 
-    def step(self, rows: Indices, windows: Floats, parameters: SsaParameters) -> Floats:
-        """Take the next window of the miners `rows`, (rows, span); returns their D."""
+    def step(
+        self, rows: Indices, windows: Floats, parameters: SsaParameters
+    ) -> tuple[Floats, Floats, Floats]:
+        """Take the next window of the miners `rows`, (rows, span); returns their D, S and W."""
         D, own = distances(windows, parameters)
         residual = D / (parameters.L * parameters.Q)
-        S = _ratio(residual, floored(own, windows))
+        least = rounding(windows)
+        S = _ratio(residual, np.maximum(own, least))
         W = self._next(rows, S, parameters)
         doubted = (parameters.h < W) & self.settled[rows]
-        S = np.where(doubted, _ratio(residual, floored(self.mu[rows], windows)), S)
-        W = self._next(rows, S, parameters)
+        if doubted.any():
+            S = np.where(doubted, _ratio(residual, np.maximum(self.mu[rows], least)), S)
+            W = self._next(rows, S, parameters)
         accepted = parameters.h >= W
         self.mu[rows] = np.where(accepted, own, self.mu[rows])
         self.settled[rows] |= accepted
         self.S[rows], self.W[rows], self.started[rows] = S, W, True
-        return D
+        return D, S, W
 
     def _next(self, rows: Indices, S: Floats, parameters: SsaParameters) -> Floats:
         """W by equation 8."""

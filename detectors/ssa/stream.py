@@ -60,28 +60,38 @@ class SsaStream:
             raise InputError(
                 "SSA tick", f"{given.shape} values", f"give one for each of {self.miners} miners"
             )
-        if not np.isfinite(given[here]).all():
-            row = int(np.flatnonzero(here & ~np.isfinite(given))[0])
+        wrong = np.flatnonzero(here & ~np.isfinite(given))
+        if len(wrong):
+            row = int(wrong[0])
             raise InputError(f"SSA tick, row {row}", f"{given[row]} is no number", "mark the tick as missing")
-        self._missing = np.where(here, 0, self._missing + 1)
-        self.reset(*np.flatnonzero(self._missing > HOLD))
-        going = here | (self._filled > 0)
-        taken = np.where(here, given.clip(-LIMIT, LIMIT), self._window[:, -1])
-        self._window[going, :-1] = self._window[going, 1:]
-        self._window[going, -1] = taken[going]
-        self._filled[going] = np.minimum(self._filled[going] + 1, self.parameters.span)
+        taken = np.maximum(np.minimum(given, LIMIT), -LIMIT)
+        if here.all():
+            self._missing[:] = 0
+            self._take(slice(None), taken)
+        else:
+            self._missing = np.where(here, 0, self._missing + 1)
+            self.reset(*np.flatnonzero(self._missing > HOLD))
+            going = here | (self._filled > 0)
+            self._take(going, np.where(here, taken, self._window[:, -1])[going])
         return self._statistics()
+
+    def _take(self, going: Bools | slice, taken: Floats) -> None:
+        """The next sample of the miners `going`."""
+        self._window[going, :-1] = self._window[going, 1:]
+        self._window[going, -1] = taken
+        self._filled[going] = np.minimum(self._filled[going] + 1, self.parameters.span)
 
     def _statistics(self) -> Statistics:
         full = np.flatnonzero(self._filled == self.parameters.span)
-        D, S, W = (np.full(self.miners, np.nan) for _ in range(3))
+        D, S, W = told = np.full((3, self.miners), np.nan)
         if len(full):
-            D[full] = self._cusum.step(full, self._window[full], self.parameters)
-            S[full], W[full] = self._cusum.S[full], self._cusum.W[full]
+            told[:, full] = self._cusum.step(full, self._window[full], self.parameters)
         return Statistics(D, S, W, np.full(self.miners, self.parameters.h))
 
     def reset(self, *rows: int) -> None:
         """Re-baseline these miners: forget what they did, and start with their next sample."""
+        if not rows:
+            return
         self._filled[list(rows)] = 0
         for state in (self._cusum.started, self._cusum.settled):
             state[list(rows)] = False

@@ -1,7 +1,7 @@
 """Figure 5: two of sixteen miners gain 10 % in minutes 9 and 10 of 20: behaviour vectors and Krum's scores.
 
-Two kinds of vectors side by side: the paper's, of d values of W, and those that MinT decides by, of what a miner
-has used beyond its entitlement since the round began (detectors/behaviour.py).
+Two kinds of vectors side by side: the paper's, of d values of W, and of what a miner has used beyond its entitlement
+since the round began, which MinT decides by, over four rounds (detectors/behaviour.py).
 """
 
 from __future__ import annotations

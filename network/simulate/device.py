@@ -93,7 +93,7 @@ class SimHold:
 
 
 class Device:
-    """A device and its miners; `clock` is that of every host on it."""
+    """A device and its miners; `clock` is that of every host on it, `up` is False while it boots."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Device:
         rng: random.Random,
         wrote: Wrote,
     ) -> None:
-        self.name, self.clock = name, HostClock(name)
+        self.name, self.clock, self.up = name, HostClock(name), True
         self.wrote = wrote
         self._schedule, self._random = schedule, rng.random
         self.granted = {
@@ -140,6 +140,7 @@ class Device:
 
     def reboot(self) -> None:
         """It is up again after a boot: time and counters begin anew, containers under their entitlement."""
+        self.up = True
         self.clock.reboot(self._schedule.now_ns)
         now_ns = self.now_ns
         for miner, container in self.containers.items():

@@ -26,7 +26,7 @@ Kind = Literal[
     "broker-save",  # an instant: everything is on its disk
     "broker-restart",  # it is killed, and is back after for_ms; amount 1: it keeps what it acknowledged, 0: loses
     # Processes of nodes, and devices.
-    "crash",  # before its effect number `amount` from now (0: its next), back after for_ms; seed odd: without power
+    "crash",  # before its effect number `amount` from now (0: its next) or 3 s on; seed odd: without power
     "stall",  # it stands still
     "reboot",  # of devices, with all that runs on them; back after for_ms
     "backup",  # its state folder is copied now, and put back after for_ms

@@ -45,14 +45,14 @@ class History:
     def message(self, at_ns: int, who: str, topic: str, payload: bytes) -> None:
         """`who` sent these bytes."""
         self._order = order = self._order + 1
-        # One pass over bytes that are at hand is the cheapest way to notice any difference.
-        self.digest = zlib.crc32(payload, self.digest ^ (at_ns & 0xFFFFFFFF))
+        # The hash of integers is the same in every process, unlike that of text.
+        self.digest = hash((self.digest, at_ns, zlib.crc32(payload)))
         self._recent.append(Note(at_ns, order, who, "sent", (topic, payload)))
 
     def note(self, at_ns: int, who: str, what: str, *values: object, keep: bool = True) -> None:
         """Something else happened; what is to `keep` is still there at the end."""
         self._order = order = self._order + 1
-        self.digest = zlib.crc32(f"{at_ns} {who} {what} {values}".encode(), self.digest)
+        self.digest = hash((self.digest, at_ns, zlib.crc32(f"{who} {what} {values}".encode())))
         (self._kept if keep else self._recent).append(Note(at_ns, order, who, what, values))
 
     def notes(self) -> Iterator[Note]:

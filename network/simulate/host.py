@@ -96,6 +96,7 @@ class Host:
         self._life = 0  # one number a start or end: what an earlier life scheduled is void
         self._alarm = 0  # likewise for its alarms
         self._wakes_ns = NEVER
+        self._back_ns = 0  # when it starts again, while it is down
 
     def now(self) -> Now:
         """The time as this host has it."""
@@ -122,19 +123,25 @@ class Host:
         `flushes`: what it had written to its connection is sent all the same (a killed process); else it is lost
         (a host without power).
         """
-        if self.component is None:
+        back_ns = self._schedule.now_ns + down_ns
+        if self.component is None and back_ns <= self._back_ns:
             return
         self._history.note(self._schedule.now_ns, self.name, "crashed", down_ns)
         self._life += 1
         self._alarm += 1
-        self._wakes_ns = NEVER
+        self._wakes_ns, self._back_ns = NEVER, back_ns
         self.component, self.crash_in = None, None
         self.client.stop(flushes=flushes)
-        self._schedule.at(self._schedule.now_ns + down_ns, self._restart, self._life)
+        self._schedule.at(back_ns, self._restart, self._life)
 
     def crash_after(self, effects: int, down_ns: int, *, flushes: bool = True) -> None:
         """Crash once this many more effects are carried out, right before the next."""
         self.crash_in, self._down_ns, self._flushes = effects, down_ns, flushes
+
+    def crash_at_last(self) -> None:
+        """Crash now, if a crash is still to come."""
+        if self.crash_in is not None:
+            self.crash(self._down_ns, flushes=self._flushes)
 
     def _restart(self, life: int) -> None:
         if life == self._life:

@@ -10,7 +10,7 @@ import pytest
 from bench.honest_hours import KINDS
 from bench.pob import hits, main
 from bench.pob_fogs import GAIN, MINERS, MOST_F, NOISE, Colluders, Noise, cumulative, frame_by_frame
-from bench.pob_gains import accused
+from bench.pob_gains import course
 from bench.pob_honest import D, judge
 from bench.pob_rules import Choice, by_bulyan, by_krum, by_multi_krum
 from detectors.behaviour import PPM, WINDOW, Window
@@ -70,9 +70,11 @@ def test_honest_miners_are_far_from_the_benchmark_at_times_and_not_accused(befal
 
 
 def test_larger_gains_are_accused_sooner() -> None:
-    small, large = accused(0.02, 1, rounds=2), accused(0.2, 1, rounds=2)
-    assert 0 < small[0] < small[1] < 1
-    assert large.tolist() == [1, 1]
+    small, large = (course(gain, 1, contended=False, rounds=2) for gain in (0.02, 0.2))
+    assert 0 < small.accused[0] < small.accused[1] < 1
+    assert large.accused.tolist() == [1, 1]
+    assert large.top == 1
+    assert small.wronged == large.wronged == 0
 
 
 @pytest.mark.parametrize(("rule", "picked"), [(by_krum, 1), (by_multi_krum, 14), (by_bulyan, 12)])

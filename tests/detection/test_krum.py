@@ -70,11 +70,14 @@ def test_the_widest_vectors_of_each_arithmetic_are_exact(
     assert list(krum(np.array(G, np.int64), 0).scores) == reference(G, 0)
 
 
-def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("alike", [0, 20])
+def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch, alike: int) -> None:
     G = np.random.default_rng(1).integers(-1000, 1000, (50, 7))
+    G[:alike] = G[0]
     whole = krum(G, 10)
     monkeypatch.setattr(module, "BLOCK", 130)
     assert krum(G, 10) == whole
+    assert list(whole.scores) == reference(G.tolist(), 10)
 
 
 def test_sums_beyond_64_bits_are_exact() -> None:

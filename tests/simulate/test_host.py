@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mint.effects import Effect, Keep, Now, Post, Say
-from mint.envelope import Envelope, Stream
+from mint.envelope import Envelope
 from mint.messages.sample import Ack
+from mint.sign_bytes import Stream
 from mint.wire import decode
 from network.simulate.schedule import MS, S
 from network.simulate.signing import verifies

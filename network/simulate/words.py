@@ -1,0 +1,128 @@
+"""The history of a run in words, one line an event, for whoever has to understand a violation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from mint import kinds
+from mint.envelope import Envelope
+from mint.errors import Rejected
+from mint.messages.fault import Fault
+from mint.messages.frame import Frame, FrameReply, FrameRequest
+from mint.messages.judgement import Accusation, Alarm, Verdict, Vote
+from mint.messages.receipt import Receipt
+from mint.messages.sample import Ack, Sample
+from mint.sign_bytes import Object, Stream
+from mint.wire import decode
+from network.simulate.history import History, Note, stamp
+from network.simulate.schedule import MS
+
+# Said for people, every second, of every miner: nothing follows from them.
+FOR_PEOPLE = frozenset({"twin", "behaviour", "state"})
+# Enough of a hash to tell two apart.
+SHORT = 4
+
+
+def lines(history: History) -> Iterator[str]:
+    """Every event that is still known, in order, without what is said for people only."""
+    for note in history.notes():
+        text = _sent(*note.values) if note.what == "sent" else _happened(note)
+        if text:
+            yield f"{stamp(note.at_ns)}  {note.who:<10} {text}"
+
+
+# --- what is noted with plain values ----------------------------------------------------------------
+
+
+def _happened(note: Note) -> str:
+    values: Any = note.values
+    match note.what:
+        case "broker-restart":
+            kept = "keeping what it acknowledged" if values[0] else "losing what it had not saved"
+            return f"FAULT is killed, {kept}, down for {values[1] / 1000:g} s"
+        case "crash":
+            return f"FAULT will crash before effect {values[0]}"
+        case "crashed":
+            return f"CRASHES, down for {values[0] / MS / 1000:g} s"
+        case "restored":
+            return f"a state folder {values[0] / 1000:g} s old is put back"
+        case "started" | "quota" | "violation":
+            return " ".join((note.what, *map(str, values)))
+        case kind:  # of network/simulate/faults.py
+            return f"FAULT {kind}, amount {values[0]}, for {values[1] / 1000:g} s"
+
+
+# --- messages ---------------------------------------------------------------------------------------
+
+
+def _sent(topic: Any, payload: Any) -> str:  # noqa: ANN401 (as history.py notes it: text and bytes)
+    if not payload:
+        return f"clears {topic}"
+    try:
+        # mypy cannot see that a union is a type to decode
+        body: Stream | Object = decode(decode(payload, Envelope).body, Stream | Object)  # type: ignore[arg-type]
+        if body.kind in FOR_PEOPLE:
+            return ""
+        message = decode(body.payload, kinds.BY_NAME[body.kind].type)
+    except (Rejected, KeyError):
+        return f"{len(payload)} bytes that are no message, on {topic}"
+    place = f" {body.session}/{body.sequence}" if isinstance(body, Stream) else ""
+    said = _SAID.get(type(message))
+    return f"{body.kind}{place}{': ' + said(message) if said else ''}"
+
+
+def _frame(message: Frame) -> str:
+    fresh = sum(1 for entry in message.devices if entry.leaf)
+    decided = "".join(f", decides offence {one.offence} of {one.miner}" for one in message.decisions)
+    return f"{message.number} after {_short(message.previous)}, {fresh} devices{decided}"
+
+
+def _vote(message: Vote) -> str:
+    accused = "; ".join(map(_accused, message.accusations)) or "nobody"
+    return f"frame {message.frame} {_short(message.frame_hash)}: {accused}"
+
+
+def _accused(accusation: Accusation) -> str:
+    return (
+        f"{accusation.miner} of offence {accusation.offence} since {accusation.began} ({accusation.evidence})"
+    )
+
+
+def _verdict(message: Verdict) -> str:
+    what = f"offence {message.offence} of {message.miner} since {message.began} ({message.evidence})"
+    return f"{what}, frame {message.frame}, {len(message.votes)} votes"
+
+
+def _receipt(message: Receipt) -> str:
+    quotas = f"{message.quota_before_ppm} -> {message.quota_after_ppm} ppm"
+    return f"{message.number} {message.action} {message.miner}, {quotas}: {message.reason}"
+
+
+def _fault(message: Fault) -> str:
+    about = f" about {message.about}" if message.about else ""
+    return f"{message.kind} of {message.accused} at frame {message.frame}{about}"
+
+
+def _request(message: FrameRequest) -> str:
+    return (
+        f"of {message.holder}, {message.count} from {message.first}{' with proofs' if message.proofs else ''}"
+    )
+
+
+def _short(value: bytes) -> str:
+    return value[:SHORT].hex()
+
+
+_SAID: dict[type, Callable[[Any], str]] = {
+    Sample: lambda m: f"{len(m.miners)} miners",
+    Ack: lambda m: f"{m.device} {m.session}/{m.sequence}",
+    Frame: _frame,
+    Vote: _vote,
+    Verdict: _verdict,
+    Receipt: _receipt,
+    Fault: _fault,
+    FrameRequest: _request,
+    FrameReply: lambda m: f"{len(m.frames)} from {m.asked}, {len(m.proofs)} proofs",
+    Alarm: lambda m: f"{m.miner} at frame {m.frame}, {m.detector}: {m.reason}",
+}
