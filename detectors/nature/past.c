@@ -1,4 +1,4 @@
-/* past.py's `Past._tell` and `Past._chosen`, for one miner after the other: the same numbers. */
+/* past.py's `Past.symbols` and `Past._chosen`, for one miner after the other: the same numbers. */
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -85,11 +85,10 @@ class Past:
         # Row x HISTORY + place of the tick that the gram ended at, or -1; 32 bits do for five million rows.
         self._table = np.full(max(miners * PLACES, LEAST_PLACES), -1, np.int32)
 
-        # Where past.c writes what it chose; and where that, the grams and the ring are.
+        # Where past.c writes what it chose; and where that and the grams are.
         self._rows: Ints = np.zeros(miners, np.int64)
         self._hashes: Words = np.zeros(miners, np.uint64)
         self._places = tuple(array.ctypes.data for array in (self._grams, self._rows, self._hashes))
-        self._first = self.ring.ctypes.data
         self._compiled = _compiled()
 
     def back(self, ticks: int | Ints) -> Bytes:
@@ -100,10 +99,18 @@ class Past:
         """(HISTORY, rows): oldest first."""
         return np.concatenate((self.ring[self.at + 1 :, rows], self.ring[: self.at + 1, rows]))
 
-    def push(self, numbers: Ints, present: Bools) -> Runs:
-        """What one tick told, where it is present; gives the runs that were told before."""
+    def symbols(self, numbers: Ints, present: Bools) -> Bytes:
+        """The symbols of what each row told, 0 where it is not present."""
+        if self._compiled is None:
+            return np.where(present, symbols(numbers), np.uint8(0))
+        told = np.empty(len(numbers), np.uint8)
+        self._compiled.symbols(len(told), numbers.ctypes.data, present.ctypes.data, told.ctypes.data)
+        return told
+
+    def push(self, now: Bytes) -> Runs:
+        """One tick's symbols, 0 where there is none; gives the runs that were told before."""
         self.at = (self.at + 1) % HISTORY
-        self._tell(numbers, present)
+        self.ring[self.at] = now
         rows, places = self._sampled()
         if not len(rows):
             return _NO_RUNS
@@ -132,20 +139,12 @@ class Past:
         places = (hashed >> np.uint64(3)) % np.uint64(len(self._table))
         return rows, places.astype(np.int64)
 
-    def _tell(self, numbers: Ints, present: Bools) -> None:
-        """Put this tick's symbols into the ring."""
-        miners = len(self._grams)
-        if self._compiled is None:
-            self.ring[self.at] = np.where(present, symbols(numbers), 0)
-        else:
-            newest = self._first + self.at * miners
-            self._compiled.symbols(miners, numbers.ctypes.data, present.ctypes.data, newest)
-
     def _chosen(self) -> tuple[Ints, Words]:
         """Take the newest symbols into the grams; the rows whose gram is chosen, and its hash."""
         if self._compiled is not None:
             miners = len(self._grams)
-            count = self._compiled.chosen(miners, self._first + self.at * miners, *self._places)
+            newest = self.ring.ctypes.data + self.at * miners
+            count = self._compiled.chosen(miners, newest, *self._places)
             return self._rows[:count].copy(), self._hashes[:count].copy()
         now = self.ring[self.at]
         self._grams[:] = (self._grams << np.uint64(8)) | now.astype(np.uint64)

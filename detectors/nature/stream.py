@@ -72,7 +72,7 @@ class Nature:
         exact = np.where(elapsed > 0, used, given.view(np.int64))
         if self._stale:
             self._past, self._stale = Past.of(self._past.ordered(np.arange(self.miners))), False
-        runs = self._past.push(exact, here)
+        runs = self._past.push(self._past.symbols(exact, here))
         self._steady.push(self._past, here, given, exact, elapsed)
         self._release()
         lies = [
