@@ -6,9 +6,9 @@ import random
 from collections.abc import Callable
 
 from network.simulate.cheats import Cheat
+from network.simulate.disks import Disk
 from network.simulate.faults import CHEATS, LIES, LINKS, Fault, Plan
 from network.simulate.ground import Ground
-from network.simulate.host import Backup
 from network.simulate.link import Disturbance
 from network.simulate.schedule import MS, S
 
@@ -114,12 +114,12 @@ def _reboot(fault: Fault, ground: Ground) -> None:
 
 
 def _backup(fault: Fault, ground: Ground) -> None:
-    def put_back(name: str, backup: Backup) -> None:
+    def put_back(name: str, backup: Disk) -> None:
         ground.history.note(ground.schedule.now_ns, name, "restored", fault.for_ms)
         ground.hosts[name].restore(backup, MS)
 
     for name in fault.who:
-        _later(fault, ground, put_back, name, ground.hosts[name].backup())
+        _later(fault, ground, put_back, name, ground.hosts[name].disk.copy())
 
 
 def _skew(fault: Fault, ground: Ground) -> None:

@@ -28,6 +28,7 @@ SILENCE_NS = KEEPALIVE_S * S * 3 // 2
 MAX_PACKET = 1_114_112
 
 Receive = Callable[[Incoming], None]
+Heard = Callable[[Outgoing], None]
 
 
 class Connection:
@@ -85,11 +86,16 @@ class Client:
         return self._connection is not None
 
     def start(
-        self, subscriptions: Sequence[Subscription], receive: Receive, connected: Callable[[], None]
+        self,
+        subscriptions: Sequence[Subscription],
+        receive: Receive,
+        connected: Callable[[], None],
+        heard: Heard = lambda _: None,
     ) -> None:
-        """The process begins, with nothing of before."""
+        """The process begins, with nothing of before; `heard` gets what the broker has acknowledged."""
         self._life += 1
         self._subscriptions, self._receive, self._connected = tuple(subscriptions), receive, connected
+        self._heard = heard
         self._inbox, self._outbox = Inbox(self._subscriptions), Outbox()
         self._attempt, self._still = 0, False
         self._dial(self._life)
@@ -150,9 +156,12 @@ class Client:
 
     def acknowledged(self, packet_id: int, accepted: bool) -> None:
         """The PUBACK of what was sent as `packet_id`."""
-        if self._outbox.acknowledged(packet_id) is None:
+        message = self._outbox.acknowledged(packet_id)
+        if message is None:
             return
-        if not accepted:
+        if accepted:
+            self._heard(message)
+        else:
             self.counters["refused"] += 1
         if len(self._outbox) > self._outbox.in_flight:
             self._pump()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from mint.charter.model import Miner
 from mint.containers.model import Counters, Quota
+from mint.messages.sample import MinerReading, Sample
 from network.simulate.clock import HostClock
 from network.simulate.miner import CfsMiner
 from network.simulate.schedule import MS, US, Schedule
@@ -22,6 +23,8 @@ PREEMPTED = 0.01
 AWAY_NS = 6 * MS
 MEMORY_BYTES = 1 << 25
 PID = 1000
+CPUS = 4
+NO_GPU = NO_LIMIT = -1
 
 # Called with every write of a quota and every pause: the miner, who did it, what holds now.
 Wrote = Callable[[str, str, CfsMiner], None]
@@ -137,6 +140,19 @@ class Device:
         return Counters(
             after_ns - wide_ns, after_ns, usage_ns, periods, periods, 0, MEMORY_BYTES, MEMORY_BYTES, 0
         )
+
+    def reading(self, miner: str) -> MinerReading:
+        """One miner as an agent reads it (agents/reading.py)."""
+        container = self.containers[miner]
+        read = self.counters(container)
+        return MinerReading(
+            miner, container.epoch, read.before_ns, read.after_ns, read.usage_ns, read.nr_periods,
+            read.nr_throttled, 0, read.memory_bytes, 0, NO_GPU, container.quota.ppm or NO_LIMIT, True,
+        )  # fmt: skip
+
+    def sample(self) -> Sample:
+        """Every miner, as an agent reads them once a period."""
+        return Sample(self.clock.boot, CPUS, 0, tuple(self.reading(miner) for miner in self.containers))
 
     def reboot(self) -> None:
         """It is up again after a boot: time and counters begin anew, containers under their entitlement."""

@@ -7,19 +7,25 @@ time, so nobody else acts between two of them; a crash between them is the inter
 
 from __future__ import annotations
 
+import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-from mint.bus.options import Incoming
-from mint.component import Component
-from mint.effects import Effect, Now, Post, Say
+from mint.bus.options import Incoming, Subscription
+from mint.bus.outbox import Outgoing
+from mint.charter.seal import SealedCharter
+from mint.effects import Effect, Keep, Now, Post, Say
 from mint.envelope import Signer
+from mint.member import Member
+from mint.rejections import Rejections
+from network.simulate.charter import NETWORK, OPERATOR_KEY
 from network.simulate.client import Client
 from network.simulate.clock import HostClock
+from network.simulate.disks import Disk, Storage
 from network.simulate.history import History
-from network.simulate.schedule import MS, US, Schedule
+from network.simulate.schedule import MS, US, S, Schedule
 from network.simulate.signing import HashKey
 
 # An alarm rings a little late, as an event loop's do; a component that is due again at once gets its turn after what
@@ -29,37 +35,77 @@ LATE_NS = 4 * MS
 NEVER = 1 << 62
 
 
-class Storage(Protocol):
-    """What a component finds again: the interpretation of its `Keep` effects."""
+@dataclass(frozen=True, slots=True)
+class Do:
+    """Something done by hand, to the machine: a step that a crash comes before or after."""
 
-    def keep(self, what: Any) -> None:  # noqa: ANN401 (each component keeps things of its own types)
-        """`what` is on disk from now on."""
+    call: Callable[[], object]
 
-    def copy(self) -> Storage:
-        """The same, apart: a backup."""
+
+class Node(Protocol):
+    """A mint.component.Component, or one that has hands too."""
+
+    def subscriptions(self) -> Sequence[Subscription]:
+        """What it listens to."""
+
+    def connected(self, now: Now) -> Iterable[Effect | Do]:
+        """A connection stands."""
+
+    def receive(self, incoming: Incoming, now: Now) -> Iterable[Effect | Do]:
+        """A message came."""
+
+    def due_ns(self) -> int:
+        """When `tick` is due."""
+
+    def tick(self, now: Now) -> Iterable[Effect | Do]:
+        """Time has come."""
+
+
+class HostMember(Member):
+    """A member whose charters are on its host's disk."""
+
+    def __init__(
+        self, name: str, signer: Signer, disk: Disk, *, log: logging.Logger, rejections: Rejections
+    ) -> None:
+        self._disk = disk
+        charters = tuple(disk.charters.values())
+        super().__init__(name, signer, OPERATOR_KEY.public, charters, log=log, rejections=rejections)
+
+    def keep(self, sealed: SealedCharter) -> None:
+        """On disk before this returns."""
+        self._disk.charters[sealed.hash] = sealed
+        super().keep(sealed)
+
+    def forget(self, sealed: SealedCharter) -> None:
+        """Here and on disk."""
+        del self._disk.charters[sealed.hash]
+        super().forget(sealed)
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a process begins with, every time: its disk, the signer of its session, its host's clock."""
+    """What a process begins with, every time."""
 
+    member: Member
     storage: Storage
-    signer: Signer
-    clock: HostClock
+    host: Host
     now: Now
 
 
-@dataclass(frozen=True, slots=True)
-class Backup:
-    """A state folder as it was: the component's storage and the node's session."""
-
-    storage: Storage
-    session: int
+Make = Callable[[Start], Node]
+# Called with every effect that was carried out, and the bytes that went to the bus for it (None where none did).
+Observe = Callable[["Host", Effect | Do, bytes | None], None]
 
 
-Make = Callable[[Start], Component]
-# Called with every effect that was carried out, and the bytes that went to the bus for it (None for `Keep`).
-Observe = Callable[["Host", Effect, bytes | None], None]
+class _Said(logging.Handler):
+    """A node's log as part of the history."""
+
+    def __init__(self, host: Host, history: History) -> None:
+        super().__init__(logging.INFO)
+        self._host, self._history = host, history
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._history.note(self._host.true_ns, self._host.name, "says", record.getMessage(), keep=False)
 
 
 class Host:
@@ -75,28 +121,33 @@ class Host:
         schedule: Schedule,
         client: Client,
         clock: HostClock,
-        key: HashKey,
-        network: bytes,
-        storage: Storage,
+        disk: Disk,
         make: Make,
         history: History,
         observe: Observe,
         lateness: random.Random,
     ) -> None:
-        self.name, self.clock, self.client = name, clock, client
-        self.storage, self.session = storage, 0
-        self.component: Component | None = None
+        self.name, self.clock, self.client, self.disk = name, clock, client, disk
+        self.key = HashKey(name)
+        self.component: Node | None = None
+        self.member: Member
         self.crash_in: int | None = None
         self._down_ns, self._flushes = 0, True
-        self._schedule, self._key, self._network = schedule, key, network
-        self._make, self._history, self._observe = make, history, observe
+        self._schedule, self._make = schedule, make
+        self._history, self._observe = history, observe
         self._late = lateness.random
-        self._signer: Signer
+        self._log = logging.Logger(name, logging.INFO)  # of its own, known to no one else
+        self._log.addHandler(_Said(self, history))
         self._still = False
         self._life = 0  # one number a start or end: what an earlier life scheduled is void
         self._alarm = 0  # likewise for its alarms
         self._wakes_ns = NEVER
         self._back_ns = 0  # when it starts again, while it is down
+
+    @property
+    def true_ns(self) -> int:
+        """True time."""
+        return self._schedule.now_ns
 
     def now(self) -> Now:
         """The time as this host has it."""
@@ -110,18 +161,20 @@ class Host:
         if self.component is not None:
             return
         self._life += 1
-        self.session += 1
-        self._signer = Signer(self.name, self._key, self._network, self.session)
-        self.component = self._make(Start(self.storage, self._signer, self.clock, self.now()))
+        self.disk.session += 1
+        signer = Signer(self.name, self.key, NETWORK, self.disk.session)
+        rejections = Rejections(self._log, lambda: self.now().monotonic_ns / S)
+        self.member = HostMember(self.name, signer, self.disk, log=self._log, rejections=rejections)
+        self.component = self._make(Start(self.member, self.disk.storage, self, self.now()))
         self._still = False
-        self.client.start(self.component.subscriptions(), self._received, self._connected)
+        self.client.start(self.component.subscriptions(), self._received, self._connected, self._heard)
         self._wake()
 
     def crash(self, down_ns: int, *, flushes: bool = True) -> None:
         """The process dies where it is, and starts again after `down_ns`.
 
-        `flushes`: what it had written to its connection is sent all the same (a killed process); else it is lost
-        (a host without power).
+        `flushes`: what it had written to its connection is sent all the same, and to its disk is there (a killed
+        process); else it is lost, as far as it was not synced (a host without power).
         """
         back_ns = self._schedule.now_ns + down_ns
         if self.component is None and back_ns <= self._back_ns:
@@ -132,6 +185,8 @@ class Host:
         self._wakes_ns, self._back_ns = NEVER, back_ns
         self.component, self.crash_in = None, None
         self.client.stop(flushes=flushes)
+        if not flushes:
+            self.disk.storage.power_lost()
         self._schedule.at(back_ns, self._restart, self._life)
 
     def crash_after(self, effects: int, down_ns: int, *, flushes: bool = True) -> None:
@@ -161,14 +216,10 @@ class Host:
             self.client.thaw()
             self._rouse()
 
-    def backup(self) -> Backup:
-        """A copy of its state folder."""
-        return Backup(self.storage.copy(), self.session)
-
-    def restore(self, backup: Backup, down_ns: int) -> None:
+    def restore(self, backup: Disk, down_ns: int) -> None:
         """Somebody puts an old state folder back: the process ends, and begins again from that."""
         self.crash(down_ns)
-        self.storage, self.session = backup.storage.copy(), backup.session
+        self.disk = backup.copy()
 
     def clock_changed(self) -> None:
         """Its clock runs otherwise now: alarms are set anew."""
@@ -187,6 +238,12 @@ class Host:
         if component is not None:
             self._carry_out(component.connected(self.now()))
             self._wake()
+
+    def _heard(self, message: Outgoing) -> None:
+        """The broker has acknowledged what was sent."""
+        heard = getattr(self.component, "acknowledged", None)
+        if heard is not None:
+            self._carry_out(heard(message.topic, message.payload))
 
     def _rouse(self) -> None:
         self._alarm += 1
@@ -218,7 +275,7 @@ class Host:
 
     # --- what it asks for ---
 
-    def _carry_out(self, effects: Sequence[Effect]) -> None:
+    def _carry_out(self, effects: Iterable[Effect | Do]) -> None:
         post, observe = self.client.post, self._observe
         for effect in effects:
             if self.crash_in is not None:
@@ -231,10 +288,13 @@ class Host:
                 post(effect.topic, data, effect.qos, effect.retain, effect.expiry_s)
             elif isinstance(effect, Say):
                 wall_ms = self.clock.wall_ms(self._schedule.now_ns)
-                data = self._signer.stream(effect.message, effect.topic, wall_ms)
+                data = self.member.signer.stream(effect.message, effect.topic, wall_ms)
                 post(effect.topic, data, effect.qos, False, effect.expiry_s)
             else:
-                self.storage.keep(effect.what)
+                if isinstance(effect, Keep):
+                    self.disk.storage.keep(effect.what)
+                else:
+                    effect.call()
                 observe(self, effect, None)
                 continue
             self._history.message(self._schedule.now_ns, self.name, effect.topic, data)

@@ -16,7 +16,6 @@ from mint.messages.sample import Ack, Sample
 from mint.sign_bytes import Object, Stream
 from mint.wire import decode
 from network.simulate.history import History, Note, stamp
-from network.simulate.schedule import MS
 
 # Said for people, every second, of every miner: nothing follows from them.
 FOR_PEOPLE = frozenset({"twin", "behaviour", "state"})
@@ -37,20 +36,24 @@ def lines(history: History) -> Iterator[str]:
 
 def _happened(note: Note) -> str:
     values: Any = note.values
-    match note.what:
-        case "broker-restart":
-            kept = "keeping what it acknowledged" if values[0] else "losing what it had not saved"
-            return f"FAULT is killed, {kept}, down for {values[1] / 1000:g} s"
-        case "crash":
-            return f"FAULT will crash before effect {values[0]}"
-        case "crashed":
-            return f"CRASHES, down for {values[0] / MS / 1000:g} s"
-        case "restored":
-            return f"a state folder {values[0] / 1000:g} s old is put back"
-        case "started" | "quota" | "violation":
-            return " ".join((note.what, *map(str, values)))
-        case kind:  # of network/simulate/faults.py
-            return f"FAULT {kind}, amount {values[0]}, for {values[1] / 1000:g} s"
+    said = _HAPPENED.get(note.what)
+    if said is not None:
+        return said.format(*values)
+    if note.what == "broker-restart":
+        kept = "keeping what it acknowledged" if values[0] else "losing what it had not saved"
+        return f"FAULT is killed, {kept}, down for {values[1]} ms"
+    return f"FAULT {note.what}, amount {values[0]}, for {values[1]} ms"  # of network/simulate/faults.py
+
+
+_HAPPENED = {
+    "crash": "FAULT will crash before effect {0}",
+    "crashed": "CRASHES, down for {0} ns",
+    "restored": "a state folder {0} ms old is put back",
+    "started": "starts again",
+    "quota": "quota {0} by {1}",
+    "says": "says: {0}",
+    "resumed": "the operator has the log go on after frame {0}, by charter version {1}",
+}
 
 
 # --- messages ---------------------------------------------------------------------------------------

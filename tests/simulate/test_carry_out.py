@@ -111,7 +111,7 @@ def test_a_reboot_takes_every_host_of_the_device_and_begins_its_clock_and_counte
     assert device.clock.boot != boot
     assert hold.epoch != epoch
     assert bench.hosts["edge1"].component is not None
-    assert bench.hosts["edge1"].session == 2
+    assert bench.hosts["edge1"].disk.session == 2
 
 
 def test_a_reboot_outlasts_a_crash_that_would_be_over_before_it() -> None:

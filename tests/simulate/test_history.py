@@ -100,14 +100,14 @@ def test_faults_are_lines_too() -> None:
     history.note(S, "det1", "crash", 3, 500)
     history.note(S, "det1", "crashed", 500_000_000)
     history.note(S, "det1", "restored", 9_000)
-    history.note(S, "m01", "quota", 5, "by", "cheat")
+    history.note(S, "m01", "quota", 5, "cheat")
     assert [
         line.split("  ", 1)[1].split(maxsplit=1)[1] for line in (text.strip() for text in lines(history))
     ] == [
-        "FAULT loss, amount 10, for 2 s",
-        "FAULT is killed, losing what it had not saved, down for 0.5 s",
+        "FAULT loss, amount 10, for 2000 ms",
+        "FAULT is killed, losing what it had not saved, down for 500 ms",
         "FAULT will crash before effect 3",
-        "CRASHES, down for 0.5 s",
-        "a state folder 9 s old is put back",
+        "CRASHES, down for 500000000 ns",
+        "a state folder 9000 ms old is put back",
         "quota 5 by cheat",
     ]

@@ -9,9 +9,10 @@ from mint.envelope import Envelope
 from mint.messages.sample import Ack
 from mint.sign_bytes import Stream
 from mint.wire import decode
+from network.simulate.charter import NETWORK
 from network.simulate.schedule import MS, S
 from network.simulate.signing import verifies
-from tests.simulate.toys import NETWORK, TOPICS, Bench, Toy
+from tests.simulate.toys import TOPICS, Bench, Toy
 
 SAMPLE = TOPICS.sample("edge1")
 
@@ -53,10 +54,10 @@ def test_a_crash_comes_before_the_effect_it_is_set_for_and_what_was_stored_stays
 def test_every_start_is_a_new_session(bench: Bench) -> None:
     host = bench.hosts["edge1"]
     bench.run(1)
-    first = host.session
+    first = host.disk.session
     host.crash(S)
     bench.run(3)
-    assert host.session == first + 1
+    assert host.disk.session == first + 1
 
 
 def test_who_is_down_hears_nothing_and_who_comes_back_gets_what_waited(bench: Bench) -> None:
@@ -72,11 +73,11 @@ def test_who_is_down_hears_nothing_and_who_comes_back_gets_what_waited(bench: Be
 def test_an_old_backup_brings_back_the_storage_and_the_session(bench: Bench) -> None:
     host = bench.hosts["edge1"]
     bench.run(3.5)
-    backup = host.backup()
+    backup = host.disk.copy()
     bench.run(5)
     host.restore(backup, S)
     bench.run(1.5)
-    assert host.session == backup.session + 1
+    assert host.disk.session == backup.session + 1
     assert bench.alive("edge1").number == 3
     bench.run(2)
     assert bench.heard("manager")[-2:] == [4, 5]
@@ -117,7 +118,7 @@ def test_what_is_said_is_signed_as_the_next_of_this_session() -> None:
     bench.run(1.5)
     bench.hosts["manager"].crash(100 * MS)
     bench.run(3)
-    key = bench.hosts["manager"]._key
+    key = bench.hosts["manager"].key
     places = []
     for incoming in bench.alive("edge1").heard:
         envelope = decode(incoming.payload, Envelope)

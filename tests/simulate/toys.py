@@ -12,13 +12,15 @@ from mint.effects import Effect, Keep, Now, Post
 from mint.names import Role
 from mint.topics import Topics
 from network.simulate.broker import Broker
+from network.simulate.charter import found
 from network.simulate.client import Client
 from network.simulate.clock import HostClock
+from network.simulate.disks import Disk, Storage
+from network.simulate.faults import Size
 from network.simulate.history import History
-from network.simulate.host import Host, Start, Storage
+from network.simulate.host import Do, Host, Start
 from network.simulate.link import Link
 from network.simulate.schedule import S, Schedule
-from network.simulate.signing import HashKey
 from network.simulate.streams import stream
 
 TOPICS = Topics("fog1")
@@ -31,7 +33,7 @@ MEMBERS = {
     "enforcer": Role.ENFORCER,
     "console": Role.CONSOLE,
 }
-NETWORK = bytes(32)
+CHARTER = found(Size(4, 2, 4))
 
 
 @dataclass
@@ -45,6 +47,10 @@ class Kept:
 
     def copy(self) -> Kept:
         return Kept(list(self.things))
+
+    def power_lost(self) -> None: ...
+
+    def booted(self) -> None: ...
 
 
 class Toy:
@@ -89,7 +95,7 @@ class Bench:
         self.broker = Broker(self.schedule, MEMBERS, TOPICS)
         self.hosts: dict[str, Host] = {}
         self.made: dict[str, list[Component]] = {}
-        self.done: list[tuple[str, Effect]] = []
+        self.done: list[tuple[str, Effect | Do]] = []
 
     def client(self, name: str) -> Client:
         link = Link(self.schedule, stream(self.seed, name, "up"), stream(self.seed, name, "down"))
@@ -112,9 +118,7 @@ class Bench:
             schedule=self.schedule,
             client=self.client(name),
             clock=HostClock(name),
-            key=HashKey(name),
-            network=NETWORK,
-            storage=Kept() if storage is None else storage,
+            disk=Disk({CHARTER.hash: CHARTER}, Kept() if storage is None else storage),
             make=make_and_tell,
             history=self.history,
             observe=lambda host, effect, _: self.done.append((host.name, effect)),

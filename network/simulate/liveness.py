@@ -1,0 +1,197 @@
+"""What has to come about once faults have stopped: convictions, rightful quotas, one and the same state everywhere.
+
+Looked at when the run ends. The names are those of docs/agreement.md (L1, L3), and of S4 and S7, whose faults have to
+be told within a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from enforcer.core import Core
+from mint.charter.seal import SealedCharter
+from mint.errors import Rejected
+from mint.fault import OF_MANAGER, verify_fault
+from mint.messages.fault import Fault as Misconduct
+from mint.messages.judgement import Vote
+from network.simulate.disks import DetectorDisk
+from network.simulate.faults import AGENT_LIES, CHEATS, LIES, Fault, Plan
+from network.simulate.ground import Ground
+from network.simulate.nodes import Hands
+from network.simulate.safety import Safety, Violation, message_in
+from network.simulate.schedule import MS, S
+
+PPM = 1_000_000
+# Everyone is back within this long after the faults: 45 s until a silent connection is given up, 10 s of dialling
+# where nobody answers, 30 s of backoff at most (mint/bus/bus.py), and some for catching up. What is due from then on
+# is due a minute later.
+BACK_MS = 90_000
+CONVICTED_MS = BACK_MS + 60_000
+# Time that a device may have gained on the manager before it is not believed any more (mint/device_clock.py has 2 s).
+GAINED_MS = 1_000
+# Frames that one head may be ahead of another in an undisturbed network at the moment when it is looked at.
+BEHIND = 2
+
+
+class Liveness:
+    """Judges one run at its end; `charters` are all that there were."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        assumes: frozenset[str],
+        safety: Safety,
+        ground: Ground,
+        charters: tuple[SealedCharter, ...],
+    ) -> None:
+        self._plan, self._assumes, self._safety, self._ground = plan, assumes, safety, ground
+        self._charters = {charter.hash: charter for charter in charters}
+
+    def check(self) -> None:
+        """Everything.
+
+        Raises:
+            Violation: something has not come about.
+        """
+        self._convictions()
+        self._quotas()
+        self._faults()
+        self._heads()
+
+    # --- L1 ---
+
+    def _convictions(self) -> None:
+        """L1: every cheat was put low in time, where its device spoke the truth and went on."""
+        for fault in self._plan.of(CHEATS):
+            due_ms = max(fault.at_ms, self._plan.stop_ms) + CONVICTED_MS
+            for miner in fault.who:
+                if due_ms > self._plan.end_ms or not self._visible(fault, miner):
+                    continue
+                lowered = self._safety.lowered.get(miner, [])
+                if not any(fault.at_ms * MS <= at <= due_ms * MS for at in lowered):
+                    raise Violation(
+                        "L1", f"{miner} ({fault.kind} from {fault.at_ms} ms) was not put low by {due_ms} ms"
+                    )
+
+    def _visible(self, fault: Fault, miner: str) -> bool:
+        """Whether what a cheat took can be seen in its device's counters once messages pass."""
+        device = self._plan.size.device_of(miner)
+        if device in self._plan.named(AGENT_LIES):
+            return False
+        gained_ms = 0
+        for other in self._plan.faults:
+            if other.kind == "reboot" and device in other.who and other.until_ms >= fault.at_ms:
+                return False  # its counters began anew
+            if other.kind == "dilate" and {device, "manager"} & set(other.who):
+                gained_ms += abs(other.amount) * other.for_ms // PPM
+        return gained_ms < GAINED_MS
+
+    def _quotas(self) -> None:
+        """L1: every container has what its enforcer's books say, and that is never more than its entitlement."""
+        if (
+            self._plan.end_ms
+            < max((fault.until_ms for fault in self._plan.of(CHEATS)), default=0) + CONVICTED_MS
+        ):
+            return
+        for name, device in self._ground.devices.items():
+            core = self._enforcer_of(name)
+            for miner, container in device.containers.items():
+                state = core.states.get(miner)
+                cases = state.cases if state else ()
+                granted, quota = device.granted[miner], container.quota
+                if not cases and (quota != granted or container.frozen) and self._believed(miner):
+                    raise Violation(
+                        "L1", f"{miner} is owed nothing and has {quota.ppm} ppm, not {granted.ppm}"
+                    )
+                if cases and not container.frozen and (quota.ppm or PPM) >= (granted.ppm or PPM):
+                    raise Violation("L1", f"{miner} is under a penalty and has {quota.ppm} ppm")
+
+    def _believed(self, miner: str) -> bool:
+        """Whether its device's word counts, so that a raised quota is seen."""
+        cheats = [fault for fault in self._plan.of(CHEATS) if miner in fault.who]
+        return all(self._visible(fault, miner) for fault in cheats)
+
+    def _enforcer_of(self, device: str) -> Core:
+        size = self._plan.size
+        name = size.enforcer_names[size.device_names.index(device)]
+        component = self._ground.hosts[name].component
+        if not isinstance(component, Hands):
+            raise Violation("L3", f"{name} is not running at the end")
+        return component.enforcer.core
+
+    # --- S4, S7 ---
+
+    def _faults(self) -> None:
+        """What the manager signed is shown, and no fault is told that is none."""
+        shown = list(self._shown())
+        manager = [at for at, kind, _ in shown if kind in OF_MANAGER]
+        if "log" in self._assumes and manager:
+            raise Violation(
+                "S4", f"the manager was shown to have lied at {manager[0] / S:.3f} s, and had not"
+            )
+        for at, kind, accused in shown:
+            honest = accused not in self._plan.named(LIES)
+            if kind == "two_votes" and honest:
+                raise Violation("S5", f"{accused} was shown to have voted twice at {at / S:.3f} s")
+        forked_ns = self._safety.forked_ns
+        if forked_ns is not None and not any(at <= self._due(forked_ns) for at in manager):
+            raise Violation("S4", f"the log forked at {forked_ns / S:.3f} s, and nobody showed it in time")
+        for lie in self._plan.of({"invent"}):
+            if lie.for_ms > BACK_MS and not any(at <= self._due(lie.at_ms * MS) for at in manager):
+                raise Violation("S7", f"counters were invented from {lie.at_ms} ms on, and nobody showed it")
+
+    def _due(self, since_ns: int) -> int:
+        """When misconduct has to be shown: messages pass between those who have to see it."""
+        return since_ns + BACK_MS * MS
+
+    def _shown(self) -> Iterator[tuple[int, str, str]]:
+        """Every fault that an honest node told and that holds: when, its kind, whose it is."""
+        for at, who, data in self._safety.faults:
+            if who in self._plan.named(LIES):
+                continue
+            fault = message_in(data, Misconduct)
+            try:
+                shown = verify_fault(fault, self._charters)
+            except Rejected as rejected:
+                raise Violation("S8", f"{who} told a fault that does not hold: {rejected}") from None
+            if not shown.claim:
+                yield at, shown.kind, shown.accused
+
+    # --- L3 ---
+
+    def _heads(self) -> None:
+        """L3: everyone has come to the same frame, and honest detectors said the same of it."""
+        heads: dict[str, tuple[int, bytes]] = {}
+        logs = {}
+        for name in self._plan.size.detector_names:
+            if name in self._plan.named(LIES):
+                continue
+            storage = self._ground.hosts[name].disk.storage
+            assert isinstance(storage, DetectorDisk)  # noqa: S101 (fog.py gives it one)
+            logs[name] = storage
+            newest = storage.log.newest()
+            heads[name] = (0, b"") if newest is None else (newest.number, newest.hash)
+        numbers = [number for number, _ in heads.values()]
+        if not numbers:
+            return
+        due = (self._plan.end_ms - self._plan.stop_ms - BACK_MS) // 2_000
+        if max(numbers) < due or max(numbers) - min(numbers) > BEHIND:
+            raise Violation("L3", f"heads at the end: {dict(zip(heads, numbers, strict=True))}")
+        common = min(numbers)
+        hashes = {name: log.log.frames(common, 1)[0].hash for name, log in logs.items()}
+        if len(set(hashes.values())) > 1:
+            raise Violation("L3", f"detectors have different frames {common}")
+        self._same_words(logs)
+
+    def _same_words(self, logs: dict[str, DetectorDisk]) -> None:
+        """Votes on one frame accuse the same miners of the same offences."""
+        said: dict[int, dict[str, frozenset[tuple[str, int]]]] = {}
+        for name, disk in logs.items():
+            memory = disk.memory()
+            if memory is not None and memory.vote:
+                vote = message_in(memory.vote, Vote)
+                accused = frozenset((one.miner, one.offence) for one in vote.accusations)
+                said.setdefault(vote.frame, {})[name] = accused
+        for frame, words in said.items():
+            if len(set(words.values())) > 1:
+                raise Violation("L3", f"votes on frame {frame} differ: {words}")

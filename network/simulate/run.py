@@ -1,0 +1,83 @@
+"""One run: a plan carried out, watched by the checks, to its end or to its first violation."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mint.charter.seal import SealedCharter
+from mint.fault import OF_MANAGER
+from mint.messages.fault import Fault as Misconduct
+from network.simulate.faults import MANAGER_LIES, Plan
+from network.simulate.fog import Fog
+from network.simulate.history import History
+from network.simulate.liveness import Liveness
+from network.simulate.operator import resume
+from network.simulate.safety import Safety, Violation, message_in
+from network.simulate.scenarios import scenario_of
+from network.simulate.schedule import MS
+
+# How often whoever waits is told how far it is: in simulated ms.
+STEP_MS = 10_000
+# After the lies have stopped the operator takes this long to look.
+OPERATOR_MS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a plan: the rule that was broken (None: none), where, and how long it took (CPU seconds)."""
+
+    plan: Plan
+    rule: str | None
+    text: str
+    at_ms: int
+    digest: int
+    events: int
+    cpu_s: float
+    history: History
+
+    @property
+    def violates(self) -> bool:
+        """Whether anything was broken."""
+        return self.rule is not None
+
+
+def run(plan: Plan, tell: Callable[[float], None] = lambda _: None) -> Result:
+    """Carry a plan out; `tell` is told which share of it is done."""
+    begun = time.process_time()
+    assumes = scenario_of(plan.scenario).assumes
+    safety = Safety(plan, assumes)
+    fog = Fog(plan, safety.observe, safety.wrote)
+    safety.ground = ground = fog.ground
+    charters: list[SealedCharter] = [fog.charter]
+    rule: str | None = None
+    text = ""
+    try:
+        if plan.of(MANAGER_LIES):
+            ground.schedule.at((plan.stop_ms + OPERATOR_MS) * MS, _operate, plan, fog, safety, charters)
+        for until_ms in (*range(STEP_MS, plan.end_ms, STEP_MS), plan.end_ms):
+            fog.run(until_ms)
+            tell(until_ms / plan.end_ms)
+        Liveness(plan, assumes, safety, ground, tuple(charters)).check()
+    except Violation as violation:
+        rule, text = violation.rule, violation.text
+    except Exception as error:  # whatever a component raises is a violation too
+        rule, text = "crash", f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-6)}"
+    return Result(
+        plan=plan,
+        rule=rule,
+        text=text,
+        at_ms=ground.schedule.now_ns // MS,
+        digest=ground.history.digest,
+        events=ground.history.length,
+        cpu_s=time.process_time() - begun,
+        history=ground.history,
+    )
+
+
+def _operate(plan: Plan, fog: Fog, safety: Safety, charters: list[SealedCharter]) -> None:
+    """The operator acts where the manager was shown to have lied."""
+    if any(message_in(data, Misconduct).kind in OF_MANAGER for _, _, data in safety.faults):
+        charters.append(resume(plan, fog.ground, charters[-1]))
