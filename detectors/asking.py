@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 from mint.charter.model import Charter
 from mint.effects import Now, Say
 from mint.heads import Heads
@@ -16,57 +19,91 @@ MAX_WANTED = 64
 NEVER_NS = 2**62
 
 
+@dataclass(slots=True)
+class _Want:
+    """Frames, or the proofs of one: when they are to be asked for next, how often they were, and of whom last."""
+
+    first: int
+    count: int
+    due_ns: int = 0
+    tries: int = 0
+    holder: str = ""
+
+
 class Asker:
-    """Requests of the detector `name`; every want is asked for at once, and then once a second."""
+    """Requests of the detector `name`: each want goes to one holder after the other, then round again, once a second.
+
+    `heads`: how far the log has come, asked of everyone whenever a connection stands anew.
+    """
 
     def __init__(self, name: str, topics: Topics, charter: Charter) -> None:
         self._name, self._topics = name, topics
-        # Frame number -> when it was asked for last, and how often.
-        self._wanted: dict[int, tuple[int, int]] = {}
-        self.heads = Heads((), (), 0)
-        self.take_charter(charter, anew=True)
+        self._proofs: dict[int, _Want] = {}
+        self._frames: _Want | None = None
+        self.take_charter(charter)
 
-    def take_charter(self, charter: Charter, *, anew: bool) -> None:
-        """Ask the nodes of this charter; `anew`: for their heads too, whatever was known."""
+    def take_charter(self, charter: Charter) -> None:
+        """Ask the nodes of this charter."""
+        self._charter = charter
         others = tuple(name for name in charter.detectors if name != self._name)
         self._holders = (charter.manager.name, *others)
-        if anew or not self.heads.known:
-            self.heads = Heads((charter.manager.name,), others, charter.quorum - 1)
+        self.connected()
 
-    def frames(self, first: int, count: int, tries: int) -> Say:
-        """A request for frames, the how-many-eth (from 0)."""
-        return self._request(self._holder(tries), first, count)
+    def connected(self) -> None:
+        """Nobody knows what was said since we were connected last."""
+        manager, *others = self._holders
+        self.heads = Heads((manager,), others, self._charter.quorum - 1)
 
     def frame_of(self, holder: str, number: int) -> Say:
         """A request for the frame that one certain holder has under this number."""
         return self._request(holder, number, 1)
 
-    def want(self, numbers: set[int]) -> None:
+    def want_frames(self, missing: tuple[int, int] | None) -> None:
+        """These frames are wanted (the first number and how many), and no others."""
+        if missing is None:
+            self._frames = None
+        elif self._frames is None or self._frames.first != missing[0]:
+            self._frames = _Want(*missing)
+        else:
+            self._frames.count = missing[1]
+
+    def want_proofs(self, numbers: Iterable[int]) -> None:
         """These are the frames whose samples and verdicts are wanted, and no others."""
-        kept = {number: asked for number, asked in self._wanted.items() if number in numbers}
-        for number in sorted(numbers):
-            if len(kept) < MAX_WANTED:
-                kept.setdefault(number, (-ASK_AGAIN_NS, 0))
-        self._wanted = kept
+        wanted = sorted(numbers)[:MAX_WANTED]
+        if wanted or self._proofs:
+            self._proofs = {number: self._proofs.get(number) or _Want(number, 1) for number in wanted}
+
+    def replied(self, holder: str, asked: int) -> None:
+        """A holder answered what began at this number: what is wanted still, the next one may have."""
+        for want in (self._frames, self._proofs.get(asked)):
+            if want is not None and (want.first, want.holder) == (asked, holder):
+                want.due_ns = 0 if want.tries <= len(self._holders) else want.due_ns
+
+    def in_vain(self, now_ns: int) -> bool:
+        """Whether all holders were asked for the frames that are wanted, and did not bring them."""
+        want = self._frames
+        return want is not None and want.tries >= len(self._holders) and want.due_ns <= now_ns
 
     def due(self, now: Now, head: int) -> list[Say]:
         """What is to be asked now; `head` is the frame that we are at."""
+        now_ns = now.monotonic_ns
         asked: list[Say] = []
-        for number, (asked_ns, tries) in self._wanted.items():
-            if now.monotonic_ns - asked_ns >= ASK_AGAIN_NS:
-                self._wanted[number] = (now.monotonic_ns, tries + 1)
-                asked.append(self._request(self._holder(tries), number, 1, proofs=True))
-        heads = self.heads.ask(now.monotonic_ns)
-        return asked + [self._request(holder, head + 1, MAX_REPLY_FRAMES) for holder in heads]
+        if self._frames is not None and self._frames.due_ns <= now_ns:
+            asked.append(self._ask(self._frames, now_ns))
+        due = [want for want in self._proofs.values() if want.due_ns <= now_ns]
+        asked += [self._ask(want, now_ns, proofs=True) for want in due]
+        return asked + [self._request(holder, head + 1, 1) for holder in self.heads.ask(now_ns)]
 
     def due_ns(self) -> int:
         """When something is to be asked next."""
-        wanted = min((asked_ns + ASK_AGAIN_NS for asked_ns, _ in self._wanted.values()), default=NEVER_NS)
         heads = self.heads.due_ns()
-        return wanted if heads is None else min(wanted, heads)
+        wants = [want.due_ns for want in (self._frames, *self._proofs.values()) if want is not None]
+        return min([NEVER_NS if heads is None else heads, *wants])
 
-    def _holder(self, tries: int) -> str:
-        return self._holders[tries % len(self._holders)]
+    def _ask(self, want: _Want, now_ns: int, *, proofs: bool = False) -> Say:
+        want.holder = self._holders[want.tries % len(self._holders)]
+        want.tries, want.due_ns = want.tries + 1, now_ns + ASK_AGAIN_NS
+        return self._request(want.holder, want.first, min(want.count, MAX_REPLY_FRAMES), proofs=proofs)
 
     def _request(self, holder: str, first: int, count: int, *, proofs: bool = False) -> Say:
         request = FrameRequest(self._name, holder, first, count, proofs)

@@ -85,6 +85,11 @@ class DetectorCore:
         for name in set(before) - set(kept):
             self._offences.drop(name)  # what stood against it could not be proven under this charter
 
+    @property
+    def charter(self) -> Charter:
+        """The charter that the frame judged last names."""
+        return self._charter
+
     def step(self, entry: LogFrame, newest: int, *, may_vote: bool = True) -> Step:
         """Take in the next frame of the log.
 
@@ -105,7 +110,7 @@ class DetectorCore:
         effects: list[Post | Say] = [*self._alarms(findings)]
         effects.append(Say(self._topics.behaviour(self.name), self._behaviour(findings)))
         if frame.number % PRUNE_EVERY == 0:
-            self.shelf.prune(frame.number, self._pinned())
+            self.shelf.prune(self._pinned())
         vote = self._vote(entry, newest) if may_vote else None
         return Step(frame.number, vote, tuple(effects))
 
@@ -198,7 +203,7 @@ class DetectorCore:
 
     def state(self) -> dict[str, Any]:
         """Everything that later votes depend on, as plain data (JSON holds its integers and floats exactly)."""
-        self.shelf.prune(self.last_vote, self._pinned())
+        self.shelf.prune(self._pinned())
         return {
             "charter": self._sealed.hash.hex(),
             "last_vote": self.last_vote,
@@ -210,8 +215,9 @@ class DetectorCore:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from `state()`; under another charter than it was taken under, the judgement begins anew."""
         self.last_vote = state["last_vote"]
-        if state["charter"] == self._sealed.hash.hex():
-            self._judge.restore(state["judge"])
+        if state["charter"] != self._sealed.hash.hex():
+            return
+        self._judge.restore(state["judge"])
         self._offences.restore(state["offences"])
         self.shelf.restore(state["shelf"])
 

@@ -1,6 +1,6 @@
 """A detector: follows the log, has the core judge it, keeps before it tells, counts votes, watches the manager.
 
-    frame -> in its place? (follower) -> lawful? (mint/frame_rules.py) -> its verdicts are verdicts? -> judged (core)
+    frame -> in its place? (follower) -> lawful? (mint/frame_rules.py) -> its verdicts are verdicts? (notes) -> judged
           -> kept -> the vote kept, then cast -> compared with the samples (watch)
 
 It takes no frame that is not lawful, and judges no further where the manager was shown to lie (mint/fault.py), until
@@ -10,67 +10,58 @@ a charter of the operator says where the log goes on.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 
 from detectors.asking import Asker
-from detectors.core import VOTE_EXPIRY_S, DetectorCore
+from detectors.core import VOTE_EXPIRY_S
+from detectors.course import Course
 from detectors.evidence import Shelf
-from detectors.faults import Faults
-from detectors.follower import HISTORY, Follower
-from detectors.past import Past
-from detectors.store import Cut, Memory, Storage
+from detectors.faults import Faults, Found
+from detectors.notes import Notes
+from detectors.store import Storage
 from detectors.verdicts import Verdicts
-from detectors.watch import Found, Watch
+from detectors.watch import Watch
 from mint.answers import Answers
 from mint.bus.options import Incoming, Overflow, Subscription
-from mint.charter.model import Resume
 from mint.effects import Effect, Keep, Now, Post
 from mint.envelope import Envelope, Opened, ReplayGuard
 from mint.errors import Reason, Rejected
-from mint.fault_proofs import breaks_after, breaks_alone, check_note
+from mint.fault_proofs import breaks_after, breaks_alone
 from mint.frame_log import Kept
-from mint.frames import LogFrame, open_frame, resumes
+from mint.frames import LogFrame, frame_in, is_void, open_frame
 from mint.member import Member
-from mint.messages.fault import Fault, FaultKind
-from mint.messages.frame import FrameReply, FrameRequest
+from mint.merkle import leaf_hash
+from mint.messages.fault import Fault
+from mint.messages.frame import MAX_REPLY_FRAMES, FrameReply, FrameRequest
 from mint.messages.judgement import Verdict, Vote
 from mint.sign_bytes import Object, Stream
 from mint.wire import decode
 
 # Frames between two prunings of votes.
 PRUNE_EVERY = 64
-# Frames that come while one waits for a verdict it names; then it is told that nobody shows it.
-SHOWN_WITHIN = 30
 
 
 class Detector:
     """A `mint.component.Component`."""
 
     def __init__(self, member: Member, storage: Storage, now: Now) -> None:
-        self._member, self._storage = member, storage
-        memory = storage.memory()
-        then = member.charters.get(bytes.fromhex(memory.state["charter"])) if memory else None
-        self._charter = then or member.charter
+        self._member, self._charter, self._now = member, member.charter, now
         charter = self._charter.charter
+        memory = storage.memory()
         self._shelf = Shelf()
-        self._core = DetectorCore(member.name, self._charter, member.signer, self._shelf)
-        self._follower = Follower()
+        self._course = Course(member, storage.log, self._shelf, memory)
         self._vote = memory.vote if memory else b""
-        if memory is not None:
-            self._core.restore(memory.state)
-            self._follower = Follower(memory.number, memory.head or None, begun=True)
-            member.log.info("continuing after frame %d", memory.number)
         self._verdicts = Verdicts(member, self._shelf)
+        self._notes = Notes(member, self._verdicts, self._course.past)
         self._watch = Watch(member.name, self._charter)
         self._faults = Faults(member, self._charter, memory.fault if memory else b"")
         self._asker = Asker(member.name, member.topics, charter)
         self._answers = Answers(member.name, storage.log, self._proofs)
         self._replies, self._requests = (ReplayGuard(charter.clock_tolerance_ms) for _ in range(2))
-        self._past = Past(storage.log)
-        # The newest frame that was heard of when the next one began to wait for a verdict that it names.
-        self._waits_since: int | None = None
-        self._now = now
-        self._replay()
+        # The newest frame there was when we learnt how far the log has come: we vote on later ones.
+        self._votes_after: int | None = None
+        # Whether holders have shown frames that we cannot open, of the gap that we are at.
+        self._unopened = False
+        self._first: list[Effect] = [*self._course.begins, *self._obey()]
 
     # --- the component ---
 
@@ -89,37 +80,38 @@ class Detector:
         )
 
     def connected(self, now: Now) -> list[Effect]:
-        """Our last vote may not have been told; told twice it does no harm."""
+        """Our last vote may not have been told; told twice it does no harm. And we may have missed anything."""
         self._now = now
+        self._asker.connected()
+        self._notes.connected()
+        self._watch.connected(now.monotonic_ns)
         again: list[Effect] = [self._vote_post(self._vote)] if self._vote else []
-        return [*again, *self._adopt_charter(), *self._ask()]
+        return [*self._begun(), *again, *self._ask()]
 
     def receive(self, incoming: Incoming, now: Now) -> list[Effect]:
         """A message came."""
         self._now = now
-        topics, topic = self._member.topics, incoming.topic
-        if not incoming.payload:
-            return []
-        if topic == topics.frame():
-            effects = self._counted(topic, lambda: self._frame(incoming.payload, topic))
+        topics, topic, data = self._member.topics, incoming.topic, incoming.payload
+        effects = self._begun()
+        if topic == topics.frame() and data:
+            effects += self._counted(topic, lambda: self._frame(data, topic))
         elif (device := topics.device_of_sample(topic)) is not None:
             # Kept unopened: a frame names by hash those it rests on, the others are forgotten.
-            self._shelf.sample(device, incoming.payload)
-            effects = self._tell_found(self._watch.sample(device, incoming.payload, now.monotonic_ns))
+            self._shelf.sample(device, data)
+            effects += self._tell(self._watch.sample(device, data, now, live=self._live))
         else:
-            effects = self._member.received(incoming, now, self._handle) + self._adopt_charter()
+            effects += self._member.received(incoming, now, self._handle)
+            effects += self._adopt_charter()
         return effects + self._ask()
 
     def due_ns(self) -> int:
         """When to ask again for what is missing."""
-        missing = self._follower.due_ns()
-        due = self._asker.due_ns()
-        return due if missing is None else min(due, missing)
+        return 0 if self._first else self._asker.due_ns()
 
     def tick(self, now: Now) -> list[Effect]:
         """Ask for what is missing."""
         self._now = now
-        return self._ask()
+        return [*self._begun(), *self._ask()]
 
     # --- what comes in ---
 
@@ -152,15 +144,16 @@ class Detector:
             Rejected: not by the manager of a charter that we know.
         """
         frame = open_frame(data, self._member.charters, topic=topic)
-        early = self._follower.take(frame)
-        if early is not None:
-            return self._accuse("two_frames", frame.sender, frame.number, "", (early.data, frame.data))
-        if frame.number <= self._follower.number and self._past.hash_at(frame.number) != frame.hash:
-            ours = self._past.data_at(frame.number)
-            return (
-                self._accuse("two_frames", frame.sender, frame.number, "", (ours, frame.data)) if ours else []
-            )
-        return self._advance()
+        return [] if is_void(frame, self._charter.charter) else [*self._take(frame), *self._advance()]
+
+    def _take(self, frame: LogFrame) -> list[Effect]:
+        other = self._course.other(frame)
+        if other is None:
+            early = self._course.follower.take(frame)
+            other = None if early is None else early.data
+        if other is None:
+            return []
+        return self._tell([Found("two_frames", frame.sender, frame.number, "", (other, frame.data))])
 
     def _reply(self, opened: Opened, reply: FrameReply) -> list[Effect]:
         body = opened.body
@@ -168,53 +161,57 @@ class Detector:
             raise Rejected(Reason.WRONG_KIND, "not a reply")
         self._replies.check(body, self._now.wall_ms)
         self._replies.accept(body)
-        incoming = body.topic
-        for data in reply.proofs:
-            self._keep_proof(data)
-        known: list[bytes] = []
-        first: int | None = None
-        for data in reply.frames:
-            try:
-                frame = open_frame(data, self._member.charters)
-            except Rejected as rejected:
-                if rejected.reason is not Reason.UNKNOWN_CHARTER:
-                    raise
-                continue  # older than any charter that we know, or its charter is on its way
-            first = frame.number if first is None else first
-            known.append(data)
-        if first is not None and not reply.proofs:
-            self._follower.replied(reply.asked, first)
+        self._asker.replied(opened.sender, reply.asked)
         effects: list[Effect] = []
-        for data in known:
-            effects += self._counted(incoming, partial(self._frame, data, None))
-        effects += self._counted(incoming, lambda: self._shows(opened.sender, reply.newest))
+        for data in reply.proofs:
+            effects += self._counted(body.topic, lambda data=data: self._keep_proof(data))  # type: ignore[misc] # a default is no second argument
+        for data in reply.frames:
+            effects += self._counted(body.topic, lambda data=data: self._shown(data, reply.asked))  # type: ignore[misc] # as above
+        effects += self._counted(body.topic, lambda: self._newest(opened.sender, reply.newest))
         return [*effects, *self._verdicts.again(), *self._advance()]
 
-    def _shows(self, holder: str, newest: bytes) -> list[Effect]:
-        """A holder shows the newest frame it has."""
-        if not newest:
-            self._asker.heads.heard(holder, 0)
+    def _shown(self, data: bytes, asked: int) -> list[Effect]:
+        """One of the frames that we asked for; some are older than any charter that we know."""
+        try:
+            return self._frame(data, None)
+        except Rejected as rejected:
+            self._unopened |= asked == self._course.follower.number + 1
+            if rejected.reason is not Reason.UNKNOWN_CHARTER:
+                raise
             return []
-        frame = open_frame(newest, self._member.charters)
-        self._asker.heads.heard(holder, frame.number)
-        return self._frame(newest, None)
 
-    def _keep_proof(self, data: bytes) -> None:
+    def _newest(self, holder: str, data: bytes) -> list[Effect]:
+        """A holder shows the newest frame it has."""
+        number = 0
+        effects: list[Effect] = []
+        if data:
+            frame = open_frame(data, self._member.charters)
+            number, effects = frame.number, self._frame(data, None)
+        heads, follower = self._asker.heads, self._course.follower
+        heads.heard(holder, number)
+        if heads.known:
+            self._votes_after = heads.head if self._votes_after is None else self._votes_after
+            if not follower.begun:
+                follower.begin(heads.head)
+        return effects
+
+    def _keep_proof(self, data: bytes) -> list[Effect]:
         """A sample or a verdict that we asked for; both are known by their hash, and checked where they are used."""
         body = decode(decode(data, Envelope).body, Stream | Object)  # type: ignore[arg-type] # a union is a type
         if body.kind == "sample":
-            self._shelf.sample(body.sender, data)
+            self._shelf.shown(leaf_hash(data), data)
         elif body.kind == "verdict":
             self._verdicts.keep(data)
+        return []
 
     def _count(self, opened: Opened, vote: Vote) -> list[Effect]:
-        other = self._verdicts.tally.other(opened)
-        if other is not None:
-            return self._accuse("two_votes", opened.sender, vote.frame, "", (other, opened.data))
         if opened.sender in self._faults.doubled:
             raise Rejected(Reason.REPLAYED, f"{opened.sender} has voted twice on a frame")
-        effects: list[Effect] = [*self._verdicts.vote(opened, self._follower.number)]
-        ours = self._past.recent(vote.frame)
+        other = self._verdicts.tally.other(opened)
+        if other is not None:
+            return self._tell([Found("two_votes", opened.sender, vote.frame, "", (other, opened.data))])
+        effects: list[Effect] = [*self._verdicts.vote(opened, self._course.follower.number)]
+        ours = self._course.past.recent(vote.frame)
         if ours not in (None, vote.frame_hash) and opened.sender != self._member.name:
             # It was shown another frame than we were: with that we can show who signed both.
             effects.append(self._asker.frame_of(opened.sender, vote.frame))
@@ -222,193 +219,140 @@ class Detector:
 
     # --- the log ---
 
+    @property
+    def _live(self) -> bool:
+        """Whether we have judged every frame that there is, as far as anybody can know."""
+        heads, follower = self._asker.heads, self._course.follower
+        return heads.known and follower.newest == follower.number >= heads.head and not self._faults.done
+
     def _advance(self) -> list[Effect]:
         """Judge the frames that are next, as far as they are lawful and what they name is here."""
         effects: list[Effect] = []
-        while not self._faults.done and (frame := self._follower.next()) is not None:
-            resume = frame.charter.charter.resume
-            if resume is not None and self._begins_at(resume, frame):
-                effects += self._rewind(resume)
+        follower, resume = self._course.follower, self._charter.charter.resume
+        while not self._faults.done and (frame := follower.next()) is not None:
             broken = self._broken(frame)
+            if broken is not None and resume is not None and self._course.behind(resume):
+                effects += self._rewind()  # whatever is wrong before that frame, the operator has seen it
+                continue
             if broken is not None:
-                self._follower.refuse(frame)
-                effects += broken
-                break
-            noted = self._noted(frame)
-            if noted is None:
-                break
-            if noted:
-                effects += noted
-                break
+                follower.refuse(frame)
+                return effects + self._tell(broken)
+            found = self._notes.check(frame, follower.newest, self._now.monotonic_ns)
+            if found is not None:
+                return effects + self._tell(found)
             effects += self._judge(frame)
         return effects
 
-    def _broken(self, frame: LogFrame) -> list[Effect] | None:
+    def _broken(self, frame: LogFrame) -> list[Found] | None:
         """None where a frame is lawful and follows; else what is to be told, if it can be shown."""
-        before = self._past.last
+        follower, before = self._course.follower, self._course.past.last
         if breaks_alone(frame):
-            return self._accuse("bad_frame", frame.sender, frame.number, "", (frame.data,))
-        if before is not None and self._follower.head == before.hash and breaks_after(before, frame):
-            return self._accuse("bad_frame", frame.sender, frame.number, "", (before.data, frame.data))
-        if not self._follower.follows(frame):
+            return [Found("bad_frame", frame.sender, frame.number, "", (frame.data,))]
+        if before is not None and follower.head == before.hash and breaks_after(before, frame):
+            return [Found("bad_frame", frame.sender, frame.number, "", (before.data, frame.data))]
+        if not follower.follows(frame):
             where, what = self._member.topics.frame(), f"frame {frame.number} does not follow ours"
             self._member.rejections.count(Rejected(Reason.BAD_CHAIN, what), where)
             return []
         return None
 
-    def _noted(self, frame: LogFrame) -> list[Effect] | None:
-        """Nothing where every verdict that a frame names is one; None while one is not here; else the fault."""
-        for decision in frame.frame.decisions:
-            data = self._verdicts.envelope(decision.verdict)
-            if data is None:
-                return self._wait(frame, decision.miner)
-            try:
-                check_note(frame.frame, data, self._member.charters)
-            except Rejected as rejected:
-                if rejected.reason is Reason.UNKNOWN_CHARTER:
-                    return self._wait(frame, decision.miner)
-                return self._accuse("false_note", frame.sender, frame.number, "", (frame.data, data))
-        self._waits_since = None
-        return []
-
-    def _wait(self, frame: LogFrame, miner: str) -> list[Effect] | None:
-        if self._waits_since is None:
-            self._waits_since = self._follower.newest
-        if self._follower.newest - self._waits_since < SHOWN_WITHIN:
-            return None
-        self._waits_since = self._follower.newest
-        return self._accuse("unseen", frame.sender, frame.number, miner, (frame.data,)) or None
-
     def _judge(self, frame: LogFrame) -> list[Effect]:
-        may_vote = self._asker.heads.known and frame.number > self._asker.heads.head
-        step = self._core.step(frame, self._follower.newest, may_vote=may_vote)
-        self._passed(frame)
+        may_vote = self._votes_after is not None and frame.number > self._votes_after
+        step = self._course.step(frame, may_vote=may_vote)
         effects: list[Effect] = [Keep(Kept(frame.number, frame.hash, frame.data))]
         if step.vote is not None:
             self._vote = step.vote
             effects += [Keep(self._memory()), self._vote_post(step.vote)]
         if frame.number % PRUNE_EVERY == 0:
             self._verdicts.prune(frame.number)
-        return [*effects, *step.effects, *self._tell_found(self._watch.step(frame, self._shelf.envelope))]
-
-    def _passed(self, frame: LogFrame) -> None:
-        self._follower.judged(frame)
-        self._past.passed(frame)
-
-    def _replay(self) -> None:
-        """Judge again what we have judged before and not remembered: from our own copy of the log, without a word."""
-        newest = self._storage.log.newest()
-        if newest is None:
-            return
-        first = max(self._follower.number + 1, newest.number - HISTORY + 1)
-        if first > self._follower.number + 1:
-            self._follower = Follower(first - 1, None, begun=True)
-        while page := self._storage.log.frames(self._follower.number + 1, 64):
-            for kept in page:
-                self._again(kept)
-        self._past.resume(newest, self._member.charters)
-
-    def _again(self, kept: Kept) -> None:
-        try:
-            frame = open_frame(kept.data, self._member.charters)
-        except Rejected:  # its charter is forgotten
-            self._follower.rewind(kept.number, kept.hash)
-            return
-        self._core.step(frame, frame.number, may_vote=False)
-        self._passed(frame)
+        self._unopened = False
+        newest, now_ns = self._course.follower.newest, self._now.monotonic_ns
+        return [
+            *effects,
+            *step.effects,
+            *self._tell(self._watch.step(frame, newest, now_ns, self._shelf.envelope)),
+        ]
 
     # --- charters ---
 
     def _adopt_charter(self) -> list[Effect]:
         """Go by a charter that has come."""
-        before, after = self._charter, self._member.charter
-        if before is after:
+        after = self._member.charter
+        if self._charter is after:
             return []
         self._charter = after
         charter = after.charter
         self._verdicts.tally.quorum = charter.quorum
         self._watch.take_charter(after)
-        self._asker.take_charter(charter, anew=before.charter.manager != charter.manager)
+        self._asker.take_charter(charter)
         self._replies.take(charter.clock_tolerance_ms)
         self._requests.take(charter.clock_tolerance_ms)
-        done = self._faults.done
         self._faults.take_charter(after)
-        effects: list[Effect] = [] if self._faults.done == done else [Keep(self._memory())]
-        resume = charter.resume if resumes(before.charter, charter) else None
-        if resume is not None and self._follower.number > resume.frame:
-            effects += self._rewind(resume)
-        return effects + self._advance()
+        return [*self._obey(), *self._advance()]
 
-    def _begins_at(self, resume: Resume, frame: LogFrame) -> bool:
-        """Whether the log goes on with this frame after one that is not ours."""
-        here = frame.number == resume.frame + 1 and frame.frame.previous == resume.hash
-        return here and self._follower.head not in (None, resume.hash)
+    def _obey(self) -> list[Effect]:
+        """Where the charter has the log go on from before what we have: go back there."""
+        charter = self._charter.charter
+        self._course.follower.forget(lambda frame: is_void(frame, charter))
+        return self._rewind() if self._course.astray(self._charter) else []
 
-    def _rewind(self, resume: Resume) -> list[Effect]:
-        """What we have after the operator's frame is void: judge anew up to it, as far as it is in our log."""
-        if self._past.hash_at(resume.frame) == resume.hash and self._follower.number == resume.frame:
-            return []
-        last_vote = self._core.last_vote
-        self._core = DetectorCore(self._member.name, self._charter, self._member.signer, self._shelf)
-        self._core.last_vote = last_vote
-        self._past.forget()
-        kept = self._storage.log.frames(max(1, resume.frame - HISTORY), HISTORY + 1)
-        if any((one.number, one.hash) == (resume.frame, resume.hash) for one in kept):
-            for one in kept:
-                if one.number <= resume.frame:
-                    self._again(one)
-        self._follower.rewind(resume.frame, resume.hash)
-        self._member.log.warning("the log goes on after frame %d, by the operator's word", resume.frame)
-        return [Keep(Cut(resume.frame)), Keep(self._memory())]
+    def _rewind(self) -> list[Effect]:
+        resume = self._charter.charter.resume
+        assert resume is not None  # noqa: S101 (who calls this has looked)
+        self._notes.connected()
+        cut = self._course.rewind(resume, self._charter)
+        # In this order: what is cut is not missed, and what is not cut yet is seen to be void.
+        return [Keep(self._memory()), Keep(cut)]
+
+    def _begun(self) -> list[Effect]:
+        """What could not be asked for when we were made, and is with whatever is next."""
+        first, self._first = self._first, []
+        return first
 
     # --- faults ---
 
-    def _tell_found(self, found: Iterable[Found]) -> list[Effect]:
+    def _tell(self, found: Iterable[Found]) -> list[Effect]:
         effects: list[Effect] = []
-        manager = self._charter.charter.manager.name
         for one in found:
-            accused = one.about if one.kind == "two_samples" else manager
-            number = 0 if one.kind == "two_samples" else self._follower.number
-            if one.kind in ("unseen", "false_frame"):
-                number = open_frame(one.proof[0], self._member.charters).number
-            effects += self._accuse(one.kind, accused, number, one.about, one.proof)
+            effects += self._blame(lambda one=one: self._faults.tell(one))  # type: ignore[misc] # as above
         return effects
 
-    def _accuse(
-        self, kind: FaultKind, accused: str, frame: int, about: str, proof: tuple[bytes, ...]
-    ) -> list[Effect]:
-        return self._blame(lambda: self._faults.accuse(kind, accused, frame, about, proof))
-
-    def _blame(self, work: Callable[[], list[Effect]]) -> list[Effect]:
+    def _blame(self, work: Callable[[], list[Post]]) -> list[Effect]:
         """What is told of misconduct; where the manager is done by it, that is kept before."""
-        done = self._faults.done
+        done, doubled = self._faults.done, set(self._faults.doubled)
         told = work()
-        return told if self._faults.done == done else [Keep(self._memory()), *told]
+        for detector in self._faults.doubled - doubled:
+            self._verdicts.tally.drop(detector)
+        return [*told] if self._faults.done == done else [Keep(self._memory()), *told]
 
     # --- what we have, and what we miss ---
 
     def _ask(self) -> list[Effect]:
-        lacking = self._verdicts.lacking()
-        if self._waits_since is not None:
-            lacking.add(self._follower.number + 1)
-        unshown = self._watch.lacking()
-        if unshown is not None:
-            lacking.add(unshown)
-        self._asker.want(lacking)
-        effects: list[Effect] = [*self._asker.due(self._now, self._follower.number)]
-        missing = None if self._faults.done else self._follower.missing(self._now.monotonic_ns)
-        return effects if missing is None else [*effects, self._asker.frames(*missing)]
+        """Ask for what is missing; go on without what nobody has."""
+        follower, asker = self._course.follower, self._asker
+        missing = None if self._faults.done else follower.missing()
+        asker.want_frames(missing)
+        # Frames under charters that we never had are there, but not for us: those after them may be.
+        most = MAX_REPLY_FRAMES if self._unopened else follower.newest
+        if missing is not None and asker.in_vain(self._now.monotonic_ns) and follower.skip(most):
+            self._member.log.warning("going on after frame %d: nobody shows the next", follower.number)
+            self._unopened = False
+            return [*self._advance(), *self._ask()]
+        lacking = self._verdicts.lacking() | self._watch.lacking()
+        if self._notes.waits_for is not None:
+            lacking.add(self._notes.waits_for)
+        asker.want_proofs(lacking)
+        return [*asker.due(self._now, follower.number)]
 
     def _proofs(self, kept: Kept) -> list[bytes]:
         """The samples and verdicts that a frame names, as far as they are here."""
-        frame = open_frame(kept.data, self._member.charters).frame
+        frame = frame_in(kept.data)
         envelopes = [self._shelf.envelope(entry.leaf) for entry in frame.devices if entry.leaf]
         envelopes += [self._verdicts.envelope(decision.verdict) for decision in frame.decisions]
         return [data for data in envelopes if data is not None]
 
-    def _memory(self) -> Memory:
-        head = self._follower.head or b""
-        return Memory(self._follower.number, head, self._core.state(), self._vote, self._faults.done)
+    def _memory(self) -> object:
+        return self._course.memory(self._vote, self._faults.done)
 
     def _vote_post(self, vote: bytes) -> Post:
         return Post(self._member.topics.vote(self._member.name), vote, expiry_s=VOTE_EXPIRY_S)

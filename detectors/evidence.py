@@ -30,22 +30,30 @@ class Shelf:
         self._frame_of: dict[bytes, int] = {}
         self._held: dict[bytes, bytes] = {}
         self._waiting: dict[str, OrderedDict[bytes, bytes]] = {}
+        self._head = 0
 
     def sample(self, device: str, data: bytes) -> None:
         """A sample envelope of `device` came by; it is kept until the frame that rests on it has come, or longer."""
         if len(data) > MAX_SAMPLE_BYTES:
             return  # it comes here unopened, and the manager takes none of that size
         leaf = leaf_hash(data)
-        if leaf in self._frame_of:
-            self._held[leaf] = data
+        if self.shown(leaf, data):
             return
         waiting = self._waiting.setdefault(device, OrderedDict())
         waiting[leaf] = data
         while len(waiting) > WAITING_PER_DEVICE:
             waiting.popitem(last=False)
 
+    def shown(self, leaf: bytes, data: bytes) -> bool:
+        """Somebody shows the sample with this leaf hash: it is kept where a frame that we know rests on it."""
+        if leaf not in self._frame_of:
+            return False
+        self._held[leaf] = data
+        return True
+
     def frame(self, number: int, devices: Iterable[DeviceEntry]) -> None:
         """Frame `number` rests on these."""
+        self._head = number
         for entry in devices:
             if not entry.leaf:
                 continue
@@ -71,9 +79,19 @@ class Shelf:
         """The number of the frame that rests on the sample with this leaf hash; None when not kept."""
         return self._frame_of.get(leaf)
 
-    def prune(self, head: int, pinned: set[tuple[str, int]]) -> None:
+    def prune(self, pinned: set[tuple[str, int]]) -> None:
         """Forget what is neither recent nor pinned (device, frame number)."""
-        self._refs = {key: ref for key, ref in self._refs.items() if key[1] > head - RECENT or key in pinned}
+        self._keep(
+            {key: ref for key, ref in self._refs.items() if key[1] > self._head - RECENT or key in pinned}
+        )
+
+    def cut(self, after: int) -> None:
+        """Forget frames after number `after`: the operator has the log go on from there."""
+        self._head = min(self._head, after)
+        self._keep({key: ref for key, ref in self._refs.items() if key[1] <= after})
+
+    def _keep(self, refs: dict[tuple[str, int], SampleRef]) -> None:
+        self._refs = refs
         self._frame_of = {ref.leaf: number for (_, number), ref in self._refs.items()}
         self._held = {leaf: data for leaf, data in self._held.items() if leaf in self._frame_of}
 
@@ -90,3 +108,4 @@ class Shelf:
             ref = SampleRef(device, session, sequence, bytes.fromhex(leaf))
             self._refs[device, number] = ref
             self._frame_of[ref.leaf] = number
+            self._head = max(self._head, number)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -50,10 +50,53 @@ class Cut:
 class Storage(Protocol):
     """What a detector reads of its disk; what it has kept are `Memory`, `Kept` and `Cut`."""
 
-    log: FrameLog
+    @property
+    def log(self) -> FrameLog:
+        """Our copy of the frame log."""
 
     def memory(self) -> Memory | None:
         """What was kept last; None when nothing was."""
+
+
+class MemoryLog:
+    """A copy of the frame log that is gone when the process is: a `mint.frame_log.FrameLog`."""
+
+    def __init__(self) -> None:
+        self.by_number: dict[int, Kept] = {}
+
+    def newest(self) -> Kept | None:
+        """The last frame."""
+        return self.by_number[max(self.by_number)] if self.by_number else None
+
+    def frames(self, first: int, count: int) -> list[Kept]:
+        """The `count` oldest frames from number `first` on."""
+        return [self.by_number[number] for number in sorted(self.by_number) if number >= first][:count]
+
+
+class MemoryStorage:
+    """A storage without a disk, for the simulator and tests."""
+
+    def __init__(self) -> None:
+        self.log = MemoryLog()
+        self._memory: tuple[Memory, str] | None = None
+
+    def keep(self, what: Memory | Kept | Cut) -> None:
+        """Do what was asked; the state is copied now, as a file is."""
+        frames = self.log.by_number
+        match what:
+            case Memory():
+                self._memory = (what, json.dumps(what.state))
+            case Kept():
+                frames.setdefault(what.number, what)
+            case Cut():
+                self.log.by_number = {n: kept for n, kept in frames.items() if n <= what.after}
+
+    def memory(self) -> Memory | None:
+        """What was saved last."""
+        if self._memory is None:
+            return None
+        memory, state = self._memory
+        return replace(memory, state=json.loads(state))
 
 
 class Store:

@@ -53,6 +53,11 @@ class Tally:
         cast = self._cast.get((vote.frame, opened.sender)) if isinstance(vote, Vote) else None
         return None if cast is None or cast.hash == opened.hash else cast.data
 
+    def drop(self, detector: str) -> None:
+        """Count what a detector has said no more."""
+        for votes in self._votes.values():
+            votes.pop(detector, None)
+
     def vote(self, opened: Opened, head: int) -> list[Met]:
         """Take in a vote whose envelope is valid; the quorums that it completes or still meets.
 

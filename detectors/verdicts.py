@@ -47,8 +47,7 @@ class Verdicts:
         """
         verdict = verdict_in(data)
         verify_verdict(verdict, self._member.charters)
-        self.tally.published(verdict.miner, verdict.offence, verdict.frame)
-        self._unproven.pop((verdict.miner, verdict.offence), None)
+        self._is_out(verdict)
         self.keep(data)
 
     def keep(self, data: bytes) -> None:
@@ -62,13 +61,14 @@ class Verdicts:
         return [post for met in list(self._unproven.values()) for post in self._publish(met)]
 
     def lacking(self) -> set[int]:
-        """The frames whose samples would prove a quorum that is met."""
+        """The frames whose samples would prove a quorum that is met, by whichever of its voters named them."""
         numbers: set[int] = set()
         for met in self._unproven.values():
-            for ref in met.said.named[0]:
-                number = self._shelf.frame_of(ref.leaf)
-                if number is not None and self._shelf.envelope(ref.leaf) is None:
-                    numbers.add(number)
+            for pair in met.said.named:
+                rests = [(self._shelf.frame_of(ref.leaf), self._shelf.envelope(ref.leaf)) for ref in pair]
+                known = [number for number, _ in rests if number is not None]
+                if len(known) == len(rests):  # else no frame that we know rests on them
+                    numbers.update(number for number, held in rests if number is not None and held is None)
         return numbers
 
     def prune(self, head: int) -> None:
@@ -97,7 +97,10 @@ class Verdicts:
         member = self._member
         data = member.signer.object(verdict)
         self.keep(data)
-        self._unproven.pop((verdict.miner, verdict.offence), None)
-        self.tally.published(verdict.miner, verdict.offence, verdict.frame)
+        self._is_out(verdict)
         member.log.info("verdict on %s: %s", verdict.miner, described(verdict))
         return Post(member.topics.verdict(member.name, verdict.miner), data, retain=True)
+
+    def _is_out(self, verdict: Verdict) -> None:
+        self._unproven.pop((verdict.miner, verdict.offence), None)
+        self.tally.published(verdict.miner, verdict.offence, verdict.frame)

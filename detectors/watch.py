@@ -6,17 +6,22 @@ detector checks the sample that a frame names (signature, every number), and kee
 frame has come to yet.
 
 What a frame contradicts is a proof. What is left out can only be claimed: an honest manager may not have heard, or
-may have refused what no device can have read. So before it claims anything a detector goes by the manager's own rules
-(mint/stream_rules.py, mint/device_clock.py), and 2 f_detectors + 1 claims make a Fault.
+may have refused what no device can have sent. So before it claims anything a detector goes by the manager's own rules,
+and by half of what they bear (mint/stream_rules.py, mint/device_clock.py, twin_broker/core.py). What it heard counts
+only where it had judged every frame that there was, and the sample came in good time, no more often than may be, and of
+a boot that has not ended. And 2 f_detectors + 1 claims make a Fault.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from detectors.faults import Found
 from mint.charter.seal import SealedCharter
 from mint.device_clock import SLACK_NS, DeviceClock
+from mint.effects import Now
 from mint.envelope import Envelope, open_envelope
 from mint.errors import Rejected
 from mint.fault_proofs import contradicts
@@ -32,26 +37,29 @@ from mint.wire import decode
 SLICE = 16
 # Frames for which a sample may be on its way: an agent sends again after two periods, then after four.
 PATIENCE = 8
-# Frames in which a sample that a frame names has to be shown by somebody.
+# Frames, and their time on our clock, in which somebody has to show the sample that a frame names; holders are asked
+# once a second.
 SHOWN_WITHIN = 30
 # Between two claims of one thing.
 CLAIM_EVERY = 120
+# Frames this far behind the newest are of the past: their samples the others have compared.
+LATELY = 32
+# Half of what a manager bears: samples at once, and as many a frame as it takes.
+MAX_PENDING = 32
+SAMPLES_A_FRAME = 2
+# Samples of a device that are remembered, to know another one of the same place.
+REMEMBERED = 8
 
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Misconduct that was seen: the kind of fault, the device concerned, and the envelopes that show it."""
-
-    kind: FaultKind
-    about: str
-    proof: tuple[bytes, ...]
+Place = tuple[int, int]
+# The envelope of the sample with a leaf hash; None: it is not at hand.
+Envelopes = Callable[[bytes], bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
     """A sample that no frame has come to yet: its place, its envelope, and the frame after which it was heard."""
 
-    place: tuple[int, int]
+    place: Place
     data: bytes
     sample: Sample
     frame: int
@@ -59,158 +67,204 @@ class _Heard:
 
 @dataclass(frozen=True, slots=True)
 class _Unshown:
-    """A frame whose sample of a device is not at hand."""
+    """A frame whose sample of a device is not at hand, and since when, on our clock."""
 
     leaf: bytes
     frame: LogFrame
+    since_ns: int
+
+
+@dataclass(slots=True)
+class _Device:
+    """What is known of one device.
+
+    `boot`: by the newest frame; `ended`: the one before it. `fast`: its clock gains. `tokens`: how many samples it may
+    still send.
+    """
+
+    heard: _Heard | None = None
+    unshown: _Unshown | None = None
+    last: OrderedDict[Place, bytes] = field(default_factory=OrderedDict)
+    clock: DeviceClock | None = None
+    fast: bool = False
+    tokens: int = MAX_PENDING
+    boot: bytes = b""
+    ended: bytes = b""
 
 
 class Watch:
-    """What one detector knows of the samples beside the frames; one entry a device of the charter in each table."""
+    """What one detector knows of the samples beside the frames."""
 
     def __init__(self, name: str, charter: SealedCharter) -> None:
         self._name = name
-        self._heard: dict[str, _Heard] = {}
-        self._unshown: dict[str, _Unshown] = {}
-        self._last: dict[str, tuple[tuple[int, int], bytes]] = {}
-        self._clocks: dict[str, DeviceClock] = {}
-        self._fast: set[str] = set()
+        self._devices: dict[str, _Device] = {}
         self._claimed: dict[tuple[FaultKind, str], int] = {}
         self._number = 0
         self.take_charter(charter)
 
     def take_charter(self, charter: SealedCharter) -> None:
-        """Watch the devices of this charter."""
-        self._sealed, self._trust = charter, charter.trust()
-        self._miners = charter.charter.miners_by_name()
-        self._period_ns = charter.charter.period_ms * 1_000_000
-        self._devices = tuple(sorted(device.name for device in charter.charter.devices))
-        self._detectors = charter.charter.detectors
-        self._heard = {device: heard for device, heard in self._heard.items() if device in self._devices}
-        self._unshown = {device: one for device, one in self._unshown.items() if device in self._devices}
-        self._last = {device: last for device, last in self._last.items() if device in self._devices}
-        self._clocks = {device: clock for device, clock in self._clocks.items() if device in self._devices}
+        """Watch the devices of this charter; what was heard under another the manager may refuse."""
+        self._sealed, self._charter = charter, charter.charter
+        self._period_ns = self._charter.period_ms * 1_000_000
+        self._detectors = self._charter.detectors
+        names = sorted(device.name for device in self._charter.devices)
+        self._places = {name: place for place, name in enumerate(names)}
+        self._devices = {name: self._devices.get(name) or _Device() for name in names}
+        for device in self._devices.values():
+            device.heard = None
+
+    def connected(self, now_ns: int) -> None:
+        """What was asked while there was no connection nobody heard."""
+        for device in self._devices.values():
+            device.heard = None
+            if device.unshown is not None:
+                device.unshown = replace(device.unshown, since_ns=now_ns)
 
     def watches(self, device: str, number: int) -> bool:
         """Whether we watch a device at frame `number`."""
-        if self._name not in self._detectors or device not in self._devices:
+        if self._name not in self._detectors or device not in self._places:
             return False
-        place = self._devices.index(device) + number // SLICE + self._detectors.index(self._name)
-        return place % len(self._detectors) <= self._sealed.charter.f_detectors
+        place = self._places[device] + number // SLICE + self._detectors.index(self._name)
+        return place % len(self._detectors) <= self._charter.f_detectors
 
-    def sample(self, device: str, data: bytes, now_ns: int) -> list[Found]:
-        """A sample envelope came on the topic of `device`, at `now_ns` of our monotonic clock."""
+    def sample(self, name: str, data: bytes, now: Now, *, live: bool) -> list[Found]:
+        """A sample envelope came on the topic of device `name`; `live`: we have judged every frame that there is."""
+        device = self._devices.get(name)
+        if device is None:
+            return []
         try:
             body = decode(decode(data, Envelope).body, Stream)
             sample = decode(body.payload, Sample)
-            if body.sender != device or device not in self._devices:
-                return []
-            self._see_clock(device, sample, now_ns)
-            place = (body.session, body.sequence)
-            last = self._last.get(device)
-            self._last[device] = (place, data)
-            if last is not None and last[0] == place and last[1] != data:
-                return self._two(device, last[1], data)
-            if device not in self._heard and self.watches(device, self._number):
-                # Only a signed one may take the place; the next ones wait until a frame has come to it.
-                open_envelope(data, self._trust, topic=body.topic, expect="sample")
-                check_readings(device, sample, self._miners)
-                self._heard[device] = _Heard(place, data, sample, self._number)
-        except Rejected:
-            pass  # the manager takes none of it either, and counts it
-        return []
+        except Rejected:  # the manager takes none of it either, and counts it
+            return []
+        if body.sender != name:
+            return []
+        place = (body.session, body.sequence)
+        self._see_clock(device, sample, now.monotonic_ns)
+        device.tokens = max(0, device.tokens - 1)
+        timely = abs(body.time_ms - now.wall_ms) <= self._charter.clock_tolerance_ms // 2
+        if live and timely and device.tokens and device.heard is None and self.watches(name, self._number):
+            device.heard = _Heard(place, data, sample, self._number)
+        return self._two(name, device, place, data)
 
-    def step(self, frame: LogFrame, envelope: Callable[[bytes], bytes | None]) -> list[Found]:
-        """Compare the next frame with the samples; `envelope` gives that with a leaf hash, if it is at hand."""
+    def step(self, frame: LogFrame, newest: int, now_ns: int, envelopes: Envelopes) -> list[Found]:
+        """Compare the next frame with the samples; `newest` is the highest frame number that was heard of."""
         self._number = number = frame.number
         found: list[Found] = []
-        entries: dict[str, MinerEntry] = {}
-        for device in frame.frame.devices:
-            heard = self._heard.get(device.device)
-            if heard is not None:
-                entries = entries or {entry.miner: entry for entry in frame.frame.miners}
-                found += self._left_out(frame, device, heard, entries)
-            if device.leaf and self.watches(device.device, number):
-                data = envelope(device.leaf)
-                if data is None:
-                    self._unshown.setdefault(device.device, _Unshown(device.leaf, frame))
-                elif contradicts(frame, data):
-                    found.append(Found("false_frame", device.device, (frame.data, data)))
-        return found + self._never_shown(envelope)
-
-    def lacking(self) -> int | None:
-        """The number of a frame whose samples somebody should show us; None: none."""
-        return min((unshown.frame.number for unshown in self._unshown.values()), default=None)
-
-    def _left_out(
-        self, frame: LogFrame, device: DeviceEntry, heard: _Heard, entries: dict[str, MinerEntry]
-    ) -> list[Found]:
-        if heard.place <= (device.session, device.sequence):
-            del self._heard[device.device]
-            return []
-        if frame.number - heard.frame < PATIENCE:
-            return []
-        del self._heard[device.device]
-        if device.device in self._fast or not self._possible(device, heard.sample, entries):
-            return []
-        return self._claim(Found("unheard", device.device, (heard.data, frame.data)))
-
-    def _never_shown(self, envelope: Callable[[bytes], bytes | None]) -> list[Found]:
-        found: list[Found] = []
-        for device, unshown in list(self._unshown.items()):
-            data = envelope(unshown.leaf)
-            if data is not None:
-                del self._unshown[device]
-                if contradicts(unshown.frame, data):
-                    found.append(Found("false_frame", device, (unshown.frame.data, data)))
-            elif self._number - unshown.frame.number >= SHOWN_WITHIN:
-                del self._unshown[device]
-                found += self._claim(Found("unseen", device, (unshown.frame.data,)))
+        for entry in frame.frame.devices:
+            device = self._devices.get(entry.device)
+            if device is None:
+                continue
+            device.tokens = min(device.tokens + SAMPLES_A_FRAME, MAX_PENDING)
+            if entry.boot != device.boot:
+                device.boot, device.ended = entry.boot, device.boot
+            if device.heard is not None:
+                found += self._left_out(frame, entry, device, device.heard)
+            if device.unshown is not None:
+                found += self._shown(entry.device, device, device.unshown, now_ns, envelopes)
+            if entry.leaf and newest - number < LATELY and self.watches(entry.device, number):
+                found += self._compare(frame, entry, device, now_ns, envelopes)
         return found
 
-    def _two(self, device: str, one: bytes, other: bytes) -> list[Found]:
-        """Two samples at one place, where both are signed.
+    def lacking(self) -> set[int]:
+        """The numbers of frames whose samples somebody should show us."""
+        return {one.unshown.frame.number for one in self._devices.values() if one.unshown is not None}
 
-        Raises:
-            Rejected: one of them is not.
-        """
-        for data in (one, other):
-            open_envelope(data, self._trust, expect="sample")
-        return self._claim(Found("two_samples", device, (one, other)))
+    def _compare(
+        self, frame: LogFrame, entry: DeviceEntry, device: _Device, now_ns: int, envelopes: Envelopes
+    ) -> list[Found]:
+        data = envelopes(entry.leaf)
+        if data is not None:
+            return _contradicted(frame, entry.device, data)
+        if device.unshown is None:
+            device.unshown = _Unshown(entry.leaf, frame, now_ns)
+        return []
+
+    def _shown(
+        self, name: str, device: _Device, unshown: _Unshown, now_ns: int, envelopes: Envelopes
+    ) -> list[Found]:
+        """Whether the sample that was not at hand is by now, or never will be."""
+        frame, data = unshown.frame, envelopes(unshown.leaf)
+        if data is not None:
+            device.unshown = None
+            return _contradicted(frame, name, data)
+        waited_ns = now_ns - unshown.since_ns
+        if self._number - frame.number < SHOWN_WITHIN or waited_ns < SHOWN_WITHIN * self._period_ns:
+            return []
+        device.unshown = None
+        return self._claim(Found("unseen", frame.sender, frame.number, name, (frame.data,)))
+
+    def _left_out(self, frame: LogFrame, entry: DeviceEntry, device: _Device, heard: _Heard) -> list[Found]:
+        """Whether a frame should have come to the sample that was heard."""
+        behind = heard.place > (entry.session, entry.sequence)
+        if behind and frame.number - heard.frame < PATIENCE:
+            return []
+        device.heard = None
+        if not behind or device.fast or not _possible(frame, entry, device, heard):
+            return []
+        return self._claim(
+            Found("unheard", frame.sender, frame.number, entry.device, (heard.data, frame.data))
+        )
+
+    def _two(self, name: str, device: _Device, place: Place, data: bytes) -> list[Found]:
+        """Whether a sample is another one than that which came of this place, where both are signed."""
+        other = device.last.setdefault(place, data)
+        while len(device.last) > REMEMBERED:
+            device.last.popitem(last=False)
+        if other == data:
+            return []
+        try:
+            for one in (other, data):
+                open_envelope(one, self._sealed.trust(), expect="sample")
+        except Rejected:
+            return []
+        return self._claim(Found("two_samples", name, 0, "", (other, data)))
 
     def _claim(self, found: Found) -> list[Found]:
-        last = self._claimed.get((found.kind, found.about))
-        if last is not None and self._number - last < CLAIM_EVERY:
+        """Say one thing once in a while."""
+        about = found.about or found.accused
+        last = self._claimed.get((found.kind, about))
+        if last is not None and 0 <= self._number - last < CLAIM_EVERY:
             return []
-        self._claimed[found.kind, found.about] = self._number
+        self._claimed[found.kind, about] = self._number
         return [found]
 
-    def _possible(self, device: DeviceEntry, sample: Sample, entries: dict[str, MinerEntry]) -> bool:
-        """Whether the sample can come after what the frame says of its device."""
-        if sample.boot != device.boot:
-            return True
-        if sample.steal_ns < device.steal_ns:
-            return False
-        try:
-            for reading in sample.miners:
-                entry = entries.get(reading.miner)
-                if entry is not None:
-                    check_next(device.device, entry, reading)
-        except Rejected:
-            return False
-        return True
-
-    def _see_clock(self, device: str, sample: Sample, now_ns: int) -> None:
+    def _see_clock(self, device: _Device, sample: Sample, now_ns: int) -> None:
         """Whether the device's clock runs fast: half the slack, so that the manager surely still bears with it."""
         newest_ns = max((reading.after_ns for reading in sample.miners), default=0)
-        clock = self._clocks.get(device)
-        if not newest_ns or device not in self._devices:
+        if not newest_ns:
             return
+        clock = device.clock
         if clock is None or clock.boot != sample.boot:
-            self._clocks[device] = DeviceClock.begin(sample.boot, newest_ns, now_ns)
+            device.clock = DeviceClock.begin(sample.boot, newest_ns, now_ns)
             return
         try:
-            self._clocks[device] = clock.check(newest_ns, now_ns, self._period_ns, SLACK_NS // 2)
-            self._fast.discard(device)
+            device.clock = clock.check(newest_ns, now_ns, self._period_ns, SLACK_NS // 2)
+            device.fast = False
         except Rejected:
-            self._fast.add(device)
+            device.fast = True
+
+
+def _contradicted(frame: LogFrame, device: str, data: bytes) -> list[Found]:
+    if not contradicts(frame, data):
+        return []
+    return [Found("false_frame", frame.sender, frame.number, device, (frame.data, data))]
+
+
+def _possible(frame: LogFrame, entry: DeviceEntry, device: _Device, heard: _Heard) -> bool:
+    """Whether the manager had to take in a sample after what its frame says of the device."""
+    sample, charter = heard.sample, frame.charter
+    try:
+        open_envelope(heard.data, charter.trust(), expect="sample")
+        check_readings(entry.device, sample, charter.charter.miners_by_name())
+        if sample.boot != entry.boot:
+            return sample.boot != device.ended
+        if sample.steal_ns < entry.steal_ns:
+            return False
+        entries: dict[str, MinerEntry] = {one.miner: one for one in frame.frame.miners}
+        for reading in sample.miners:
+            if reading.miner in entries:
+                check_next(entry.device, entries[reading.miner], reading)
+    except Rejected:
+        return False
+    return True

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from mint.charter import rules
-from mint.charter.model import Charter, Detection, Node, Pardon, Rung, replaced
+from mint.charter.model import Charter, Detection, Node, Pardon, Resume, Rung, replaced
 from mint.charter.seal import OPERATOR, load_charter, open_charter, seal
 from mint.charter.toml import MAX_FILE_BYTES, parse, read
 from mint.envelope import Signer
@@ -94,7 +94,7 @@ frames = 600
 
 [[pardons]]
 miner = "m01"
-began = 17
+offence = 2
 """
 )
 
@@ -128,11 +128,23 @@ def test_people_write_cpus_percent_and_seconds_and_integers_are_signed() -> None
     assert (two.entitlement.cpu_ppm, two.law, two.mode) == (500_000, "kernel", "enforce")  # its own
     assert charter.classes[0].hashes_per_cpu_second == 1_500_000
     assert charter.ladder == (Rung(500_000, 0), Rung(125_000, 600))
-    assert charter.pardons == (Pardon("m01", 17),)
+    assert charter.pardons == (Pardon("m01", 2),)
     assert (charter.detection.d, charter.detection.burst_ms, charter.detection.N) == (12, 150, 24)
     assert charter.holds == ("m02",)
     assert [node.name for node in charter.nodes_of(Role.ENFORCER)] == ["enforcer"]
     assert charter.nodes[1].devices == ("edge1",)
+
+
+def test_a_resume_names_a_frame_by_its_number_and_hash_and_is_nowhere_else() -> None:
+    assert written().resume is None
+    resume = f'[resume]\nframe = 90\nhash = "{"0a" * 32}"\n'
+    assert written(TEXT + resume).resume == Resume(90, b"\n" * 32)
+    for wrong, place in (("0a" * 31, "resume.hash"), ("zz" * 32, "resume.hash")):
+        with pytest.raises(InputError, match="mint verify --live") as caught:
+            written(TEXT + resume.replace("0a" * 32, wrong))
+        assert caught.value.where == f"fog.toml: {place}"
+    with pytest.raises(InputError, match=">= 0"):
+        written(TEXT + resume.replace("90", "-1"))
 
 
 def test_the_entitlement_of_all_serves_where_no_class_or_miner_has_its_own() -> None:
@@ -208,7 +220,7 @@ def test_who_is_enforced_and_which_rung_serves() -> None:
         (KEY["manager"], "xy" * 32, "fog.toml: nodes[0].key: ", "64 hex digits"),
         ("quota_percent = 50\n", "quota_percent = 0\n", "fog.toml: ladder[0].quota_percent: ", ">= 1"),
         ("frames = 600", "frames = -1", "fog.toml: ladder[1].frames: ", ">= 0"),
-        ("began = 17", "began = -1", "fog.toml: pardons[0].began: ", ">= 0"),
+        ("offence = 2", "offence = 0", "fog.toml: pardons[0].offence: ", ">= 1"),
         ('law = "soft"', 'law = "none"', "fog.toml: miners[0].law: ", "none"),
         ('device = "edge1"\nlaw', 'device = "edge9"\nlaw', "'m01' lives on 'edge9'", "add that device"),
     ],

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mint.errors import Reason, Rejected
 from mint.device_clock import DILATION_PPM, SETTLE_PERIODS, SLACK_NS, DeviceClock, S
+from mint.errors import Reason, Rejected
 
 PERIOD = S
 BOOT = b"B" * 16

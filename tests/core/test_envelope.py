@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from mint import kinds
 from mint.charter.seal import open_charter
 from mint.envelope import Envelope, ReplayGuard, Signer, object_hash, open_envelope
-from mint.sign_bytes import Object, Stream
 from mint.errors import Reason, Rejected
 from mint.keys import SIGNATURE_SIZE
 from mint.messages.judgement import Alarm
 from mint.messages.sample import Ack, State
+from mint.sign_bytes import Object, Stream
 from mint.wire import encode
 from tests.builders import Net, key_of
 

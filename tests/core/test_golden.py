@@ -15,13 +15,14 @@ import msgspec
 import pytest
 
 from mint.envelope import object_hash, open_envelope
-from mint.sign_bytes import DOMAIN
 from mint.keys import verifies
 from mint.merkle import leaf_hash, root
+from mint.messages.fault import Fault
 from mint.messages.frame import Decision, DeviceEntry, Frame, FrameReply, FrameRequest, MinerEntry
 from mint.messages.judgement import Accusation, Alarm, Behaviour, SampleRef, Score, Verdict, Vote
 from mint.messages.receipt import Receipt
 from mint.messages.sample import Ack, MinerReading, Sample, State, Twin
+from mint.sign_bytes import DOMAIN
 from tests.builders import Net, key_of
 
 FILE = Path(__file__).with_name("golden.json")
@@ -41,7 +42,7 @@ def made() -> dict[str, bytes]:
     later = agent.stream(SAMPLE, TOPICS.sample("edge1"), 1_800_000_001_000)
     first, last = (SampleRef("edge1", 5, n, leaf_hash(data)) for n, data in ((1, sample), (2, later)))
     entry = DeviceEntry("edge1", 5, 2, BOOT, 12_000_000, leaf_hash(later))
-    miner = MinerEntry("m01", True, 3, 10**9, 10**9 + 30_000, 10**8, 10, 2, 5 * 10**7, -1, 100_000)
+    miner = MinerEntry("m01", True, 3, 10**9, 10**9 + 30_000, 10**8, 10, 2, 5 * 10**7, -1, 100_000, 1)
     frame = Frame(
         "fog1",
         7,
@@ -51,14 +52,15 @@ def made() -> dict[str, bytes]:
         root([entry.leaf]),
         (entry,),
         (miner,),
-        (Decision(HASH, "m01", 6, 1),),
+        (Decision(HASH, "m01", 1),),
         (HASH,),
     )
     signed = manager.object(frame)
-    accusation = Accusation("m01", 6, "budget", 1, 10**8, first, last)
+    accusation = Accusation("m01", 2, 6, "budget", 10**8, first, last)
     vote = detector.object(Vote("fog1", 7, object_hash(signed), NET.sealed.hash, (accusation,)))
-    verdict = Verdict("fog1", NET.sealed.hash, "m01", 6, 7, 1, "too much", (vote,), sample, later)
-    receipt = Receipt(1, 1_800_000_002_000, "m01", "correct", HASH, 6, 200_000, 50_000, 10**8, 10**9, "down")
+    verdict = Verdict("fog1", NET.sealed.hash, "m01", 2, 7, 6, "budget", 10**8, (vote,), sample, later)
+    receipt = Receipt(1, 1_800_000_002_000, "m01", "correct", HASH, 2, 200_000, 50_000, 10**8, 10**9, "down")
+    fault = Fault("fog1", "two_frames", "manager", 7, "", (signed, signed))
     score = Score("m01", 1.5, 0.25, 0.0, 7, float("inf"))
     return {
         "charter": NET.sealed.data,
@@ -67,11 +69,12 @@ def made() -> dict[str, bytes]:
         "vote": vote,
         "verdict": detector.object(verdict),
         "receipt": NET.signer("enforcer").object(receipt),
+        "fault": detector.object(fault),
         "alarm": detector.object(Alarm(7, "m01", "budget", "above")),
         "state": agent.stream(State(True, "docker", ("m01",)), TOPICS.state("edge1"), 1),
         "ack": manager.stream(Ack("edge1", 5, 2), TOPICS.ack("edge1"), 2),
-        "request": detector.stream(FrameRequest("det1", 1, 32, False), TOPICS.frame_request(), 3),
-        "reply": manager.stream(FrameReply(1, 7, (signed,), (sample,)), TOPICS.frame_reply("det1"), 4),
+        "request": detector.stream(FrameRequest("det1", "manager", 1, 32, False), TOPICS.frame_request(), 3),
+        "reply": manager.stream(FrameReply(1, signed, (signed,), (sample,)), TOPICS.frame_reply("det1"), 4),
         "twin": manager.stream(
             Twin("m01", 7, 99_000, -1, 50_000, 0, 100_000, 100_000, "fair"), TOPICS.twin("m01"), 5
         ),
@@ -119,8 +122,8 @@ def test_an_object_is_the_tag_the_kind_the_sender_and_the_payload() -> None:
     fog, frame, frame_hash, charter, accusations = msgpack.unpackb(payload)
     assert (fog, frame, charter) == ("fog1", 7, NET.sealed.hash)
     assert len(frame_hash) == 32
-    ((miner, began, evidence, rung, excess_ns, first, last),) = accusations
-    assert (miner, began, evidence, rung, excess_ns) == ("m01", 6, "budget", 1, 10**8)
+    ((miner, offence, began, evidence, excess_ns, first, last),) = accusations
+    assert (miner, offence, began, evidence, excess_ns) == ("m01", 2, 6, "budget", 10**8)
     assert first[:3] == ["edge1", 5, 1]
     assert last == [
         "edge1",

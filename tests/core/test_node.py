@@ -17,16 +17,17 @@ from mint.charter.seal import seal
 from mint.courier import Courier
 from mint.effects import Post, Say
 from mint.envelope import Opened, open_envelope
-from mint.sign_bytes import Stream
 from mint.errors import InputError, Reason, Rejected
 from mint.files import next_count, write_atomic
 from mint.keys import SigningKey, load_public, network_id, new_key, verifies
+from mint.member import MAX_CHARTERS
 from mint.messages.frame import FrameRequest
 from mint.messages.judgement import Alarm
 from mint.messages.sample import Ack
 from mint.names import Role
-from mint.node import CHARTERS, MAX_CHARTERS, OPERATOR_KEY, SESSION, SIGNING_KEY, Node, NodeOptions
+from mint.node import CHARTERS, OPERATOR_KEY, SESSION, SIGNING_KEY, Node, NodeOptions, wall_ms
 from mint.rejections import QUIET_S, Rejections
+from mint.sign_bytes import Stream
 from tests.builders import Net, key_of
 from tests.ground import Ground
 
@@ -149,7 +150,7 @@ def test_a_node_starts_with_its_charter_and_a_new_session_each_time(ground: Grou
     for session in (1, 2):
         node = ground.node("det1")
         assert (node.name, node.session, node.charter) == ("det1", session, NET.sealed)
-        request = FrameRequest("det1", 1, 1, False)
+        request = FrameRequest("det1", "manager", 1, 1, False)
         body = open_envelope(node.signer.stream(request, "t", 0), node.trust).body
         assert isinstance(body, Stream)
         assert body.session == session
@@ -195,9 +196,9 @@ def test_a_damaged_session_is_not_guessed(ground: Ground) -> None:
 
 def test_a_newer_charter_is_taken_kept_and_found_again(ground: Ground) -> None:
     node = ground.node("det1")
-    assert node.take_charter(NET.sealed.data) is None
+    assert node.take_charter(NET.sealed.data, wall_ms()) is None
     second = NET.next_version(title="two")
-    assert node.take_charter(second.data) == second
+    assert node.take_charter(second.data, wall_ms()) == second
     assert (node.charter, set(node.charters)) == (second, {NET.sealed.hash, second.hash})
     again = ground.node("det1")
     assert (again.charter, set(again.charters)) == (second, {NET.sealed.hash, second.hash})
@@ -207,7 +208,7 @@ def test_trust_follows_the_charter(ground: Ground) -> None:
     node = ground.node("det1")
     nodes = tuple(member for member in NET.charter.nodes if member.name != "det4")
     more = Member("det5", Role.DETECTOR, key_of("det5").public)
-    node.take_charter(NET.next_version(nodes=(*nodes, more)).data)
+    node.take_charter(NET.next_version(nodes=(*nodes, more)).data, wall_ms())
     alarm = Alarm(1, "m01", "budget", "")
     assert open_envelope(NET.signer("det5").object(alarm), node.trust).sender == "det5"
     with pytest.raises(Rejected):
@@ -228,7 +229,7 @@ def test_charters_that_are_not_taken(ground: Ground) -> None:
         (b"nonsense", Reason.MALFORMED),
     ):
         with pytest.raises(Rejected) as caught:
-            node.take_charter(data)
+            node.take_charter(data, wall_ms())
         assert caught.value.reason is reason
     assert node.charter == NET.sealed
 
@@ -236,7 +237,7 @@ def test_charters_that_are_not_taken(ground: Ground) -> None:
 def test_no_more_charters_are_kept_than_the_bound(ground: Ground) -> None:
     node = ground.node("det1")
     for version in range(2, MAX_CHARTERS + 5):
-        node.take_charter(NET.next_version(version=version).data)
+        node.take_charter(NET.next_version(version=version).data, wall_ms())
     assert len(node.charters) == MAX_CHARTERS
     assert node.charter.hash in node.charters
     assert len(list((ground.options("det1").state / CHARTERS).iterdir())) == MAX_CHARTERS
@@ -246,7 +247,7 @@ def test_no_more_charters_are_kept_than_the_bound(ground: Ground) -> None:
 def test_an_expired_charter_that_is_kept_does_not_stop_a_node_that_was_given_a_newer_one(
     ground: Ground,
 ) -> None:
-    ground.node("det1").take_charter(NET.next_version(title="soon over").data)
+    ground.node("det1").take_charter(NET.next_version(title="soon over").data, wall_ms())
     kept = next(
         path for path in (ground.options("det1").state / CHARTERS).iterdir() if "2.signed" in path.name
     )
@@ -300,7 +301,7 @@ def test_what_is_said_is_signed_as_the_next_of_the_session_and_objects_go_as_the
     courier.send([Post("t", b"object", retain=True), Say(topic, Ack("edge1", 1, 1), qos=1, expiry_s=9)] * 2)
     (one, data, how), (_, stream, how_said), *_ = wire.posted
     assert (one, data, how) == ("t", b"object", {"qos": 1, "retain": True, "expiry_s": None})
-    assert how_said == {"qos": 1, "expiry_s": 9}
+    assert how_said == {"qos": 1, "retain": False, "expiry_s": 9}
     places = []
     for _, envelope, _ in wire.posted[1::2]:
         body = open_envelope(envelope, node.trust, topic=topic).body

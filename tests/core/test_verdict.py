@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mint.budget import Reading
 from mint.errors import Reason, Rejected
 from mint.merkle import leaf_hash
 from mint.messages.judgement import Accusation, SampleRef, Verdict, Vote
 from mint.messages.sample import MinerReading, Sample
-from mint.verdict import LEAST_FRAMES, Proven, verify_verdict
+from mint.verdict import LEAST_FRAMES, Proven, summary, verify_verdict
 from tests.builders import BRACKET, MS, T0_MS, Net, S
 
 NET = Net(miners=3, devices=2)  # m01 and m03 on edge1, m02 on edge2
@@ -51,7 +54,7 @@ def ref(data: bytes) -> SampleRef:
 
 
 def accusation(first: bytes = FIRST, last: bytes = LAST, **changes: Any) -> Accusation:
-    made = Accusation("m01", 20, "budget", 2, 3 * SHARE, ref(first), ref(last))
+    made = Accusation("m01", 2, 20, "budget", 3 * SHARE, ref(first), ref(last))
     return msgspec.structs.replace(made, **changes)
 
 
@@ -66,16 +69,17 @@ def votes(*accusations: Accusation, **changes: Any) -> tuple[bytes, ...]:
 
 def verdict(first: bytes = FIRST, last: bytes = LAST, **changes: Any) -> Verdict:
     made = Verdict(
-        "fog1",
-        NET.sealed.hash,
-        "m01",
-        20,
-        23,
-        2,
-        "too much",
-        votes(accusation(first, last)),
-        first,
-        last,
+        fog="fog1",
+        charter=NET.sealed.hash,
+        miner="m01",
+        offence=2,
+        frame=23,
+        began=20,
+        evidence="budget",
+        excess_ns=3 * SHARE,
+        votes=votes(accusation(first, last)),
+        first=first,
+        last=last,
     )
     return msgspec.structs.replace(made, **changes)
 
@@ -94,9 +98,10 @@ def test_a_valid_verdict_proves_who_what_and_how_long() -> None:
     proven = verified(verdict())
     assert proven == Proven(
         miner=NET.charter.miners_by_name()["m01"],
+        offence=2,
         began=20,
         frame=23,
-        rung=2,
+        frame_hash=HASH,
         until=23 + 300,
         evidence="budget",
         excess_ns=3 * SHARE - BRACKET // 10,  # the window is as long as it can have been
@@ -106,10 +111,6 @@ def test_a_valid_verdict_proves_who_what_and_how_long() -> None:
         epoch=1,
         charter=NET.sealed,
     )
-
-
-def test_who_publishes_it_and_the_words_do_not_matter() -> None:
-    assert verified(verdict(reason="")) == verified(verdict())
 
 
 def test_more_votes_than_a_quorum_and_other_accusations_beside_do_no_harm() -> None:
@@ -128,11 +129,6 @@ def test_an_unknown_charter() -> None:
 def test_another_fog_or_a_stranger() -> None:
     refused(verdict(fog="fog2"), Reason.WRONG_NETWORK, "m01 of fog2")
     refused(verdict(miner="m99"), Reason.WRONG_NETWORK, "m99")
-
-
-def test_rung_nought() -> None:
-    zero = accusation(rung=0)
-    refused(verdict(rung=0, votes=votes(zero)), Reason.IMPOSSIBLE, "count from 1")
 
 
 # --- the votes ----------------------------------------------------------------------------------------
@@ -168,7 +164,7 @@ def test_a_vote_on_something_else(changes: dict[str, Any], match: str) -> None:
     refused(verdict(votes=mixed), Reason.NO_QUORUM, match)
 
 
-@pytest.mark.parametrize("changes", [{"miner": "m03"}, {"began": 21}, {"rung": 1}])
+@pytest.mark.parametrize("changes", [{"miner": "m03"}, {"offence": 3}])
 def test_a_vote_that_accuses_of_something_else(changes: dict[str, Any]) -> None:
     mixed = (vote("det1"), vote("det2"), vote("det3", accusation(**changes)))
     refused(verdict(votes=mixed), Reason.NO_QUORUM, "vote of det3 does not accuse m01 of this")
@@ -190,6 +186,47 @@ def test_a_forged_vote() -> None:
     )
     refused(verdict(votes=(vote("det1"), vote("det2"), FIRST)), Reason.WRONG_KIND, "sample")
     refused(verdict(votes=(vote("det1"), vote("det2"), b"")), Reason.MALFORMED, "truncated")
+
+
+# --- what its votes say -------------------------------------------------------------------------------
+
+
+def said_by(*accusations: Accusation) -> tuple[bytes, ...]:
+    return tuple(vote(name, one) for name, one in zip(NET.detectors, accusations, strict=False))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"began": 19}, {"began": 21}, {"evidence": "pob"}, {"excess_ns": 1}, {"evidence": "ssa"}]
+)
+def test_it_says_of_the_offence_what_its_votes_say(changes: dict[str, Any]) -> None:
+    refused(verdict(**changes), Reason.NOT_PROVEN, "something else of the offence than its votes")
+
+
+def test_of_three_words_the_middle_one_counts_and_the_evidence_that_most_name() -> None:
+    three = said_by(
+        accusation(began=1, excess_ns=5 * SHARE, evidence="pob"),
+        accusation(began=22, excess_ns=0),
+        accusation(began=20, excess_ns=3 * SHARE),
+    )
+    assert verified(verdict(votes=three)).began == 20
+    assert verified(verdict(votes=three[::-1])) == verified(verdict(votes=three)), "whatever their order"
+
+
+@given(
+    st.integers(0, 2**63 - 1), st.sampled_from(["budget", "ssa", "pob", "work"]), st.integers(0, 2**63 - 1)
+)
+def test_a_liar_in_a_quorum_moves_nothing_beyond_what_the_honest_said(
+    began: int, evidence: Any, excess_ns: int
+) -> None:
+    """f_detectors = 1 of three."""
+    honest = (accusation(began=20, excess_ns=3 * SHARE), accusation(began=22, excess_ns=4 * SHARE))
+    liar = accusation(began=began, evidence=evidence, excess_ns=excess_ns)
+    for order in itertools.permutations([*honest, liar]):
+        summed = summary(order)
+        assert 20 <= summed.began <= 22
+        assert 3 * SHARE <= summed.excess_ns <= 4 * SHARE
+        assert summed.evidence == "budget"
+        assert summed == summary([*honest, liar])
 
 
 # --- the samples --------------------------------------------------------------------------------------
@@ -250,7 +287,8 @@ def test_samples_that_prove_nothing(first: bytes, last: bytes, reason: Reason, m
 def at_excess(excess_ns: int, steal_ns: int = 0, evidence: str = "budget") -> Verdict:
     used = 3 * SHARE + BRACKET // 10 + excess_ns
     last = sample(13, reading("m01", 103, 50 * S + used), steal_ns=steal_ns)
-    return verdict(last=last, votes=votes(accusation(last=last, evidence=evidence)))
+    said = accusation(last=last, evidence=evidence)
+    return verdict(last=last, evidence=evidence, votes=votes(said))
 
 
 def test_the_law_is_exact_to_the_nanosecond() -> None:
@@ -279,8 +317,8 @@ def test_where_the_evidence_is_of_use_the_samples_have_to_show_the_excess(eviden
 def test_what_no_two_samples_can_show_rests_on_the_quorum_and_costs_a_minute() -> None:
     def first_rung(evidence: Any, excess_ns: int) -> Proven:
         last = at_excess(excess_ns).last
-        named = accusation(last=last, evidence=evidence, rung=1)
-        return verified(verdict(last=last, rung=1, votes=votes(named)))
+        named = accusation(last=last, evidence=evidence, offence=1)
+        return verified(verdict(last=last, offence=1, evidence=evidence, votes=votes(named)))
 
     proven = first_rung("ssa", 0)
     assert (proven.evidence, proven.until) == ("ssa", proven.frame + LEAST_FRAMES)

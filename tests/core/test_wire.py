@@ -82,10 +82,10 @@ def test_no_bytes_make_the_decoder_nest_or_allocate_without_end(data: bytes, as_
 
 
 def test_a_reply_may_be_asked_for_no_more_frames_than_it_may_carry() -> None:
-    assert decode(encode(FrameRequest("det1", 1, 32, False)), FrameRequest).count == 32
+    assert decode(encode(FrameRequest("det1", "manager", 1, 32, False)), FrameRequest).count == 32
     for count in (0, 33):
         with pytest.raises(Rejected):
-            decode(msgpack.packb(["det1", 1, count, False]), FrameRequest)
+            decode(msgpack.packb(["det1", "manager", 1, count, False]), FrameRequest)
 
 
 # --- merkle -------------------------------------------------------------------------------------------
@@ -164,6 +164,7 @@ def topic_of(kind: str, sender: str) -> str:
         "vote": TOPICS.vote(sender),
         "verdict": TOPICS.verdict(sender, "x"),
         "receipt": TOPICS.receipt(sender),
+        "fault": TOPICS.fault(sender),
     }[kind]
 
 
@@ -195,7 +196,7 @@ def test_a_kind_fits_no_other_topic(kind: kinds.Kind) -> None:
 
 
 def test_a_topic_that_names_its_sender_fits_only_that_sender() -> None:
-    for kind in ("state", "sample", "behaviour", "alarm", "vote", "verdict", "receipt"):
+    for kind in ("state", "sample", "behaviour", "alarm", "vote", "verdict", "receipt", "fault"):
         assert not kinds.BY_NAME[kind].fits(TOPICS, "other", topic_of(kind, "me"))
 
 

@@ -39,7 +39,7 @@ def test_the_shelf_keeps_what_is_pinned_or_recent_and_no_more_waits_than_the_bou
     for number in range(1, RECENT + 21):
         shelf.sample("edge1", b"%d" % number)
         shelf.frame(number, [device(b"%d" % number, number)])
-    shelf.prune(RECENT + 20, {("edge1", 3)})
+    shelf.prune({("edge1", 3)})
     kept = [number for number in range(1, RECENT + 21) if shelf.ref("edge1", number) is not None]
     assert kept == [3, *range(21, RECENT + 21)]
     assert shelf.envelope(leaf_hash(b"3")) == b"3"
@@ -61,3 +61,22 @@ def test_what_is_larger_than_any_sample_does_not_wait() -> None:
     shelf.sample("edge1", huge)
     shelf.frame(1, [device(huge)])
     assert shelf.envelope(leaf_hash(huge)) is None
+
+
+def test_what_is_shown_is_kept_where_a_frame_rests_on_it_and_else_takes_no_place() -> None:
+    shelf = Shelf()
+    shelf.frame(1, [device(b"asked for")])
+    assert shelf.shown(leaf_hash(b"asked for"), b"asked for")
+    assert not shelf.shown(leaf_hash(b"forced on us"), b"forced on us")
+    assert shelf.envelope(leaf_hash(b"asked for")) == b"asked for"
+    assert shelf._waiting == {}
+
+
+def test_what_is_void_is_forgotten() -> None:
+    shelf = Shelf()
+    for number in (1, 2, 3):
+        shelf.sample("edge1", b"%d" % number)
+        shelf.frame(number, [device(b"%d" % number, number)])
+    shelf.cut(2)
+    assert [shelf.ref("edge1", number) is not None for number in (1, 2, 3)] == [True, True, False]
+    assert [shelf.envelope(leaf_hash(b"%d" % n)) for n in (1, 2, 3)] == [b"1", b"2", None]

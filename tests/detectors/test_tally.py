@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from detectors.tally import AGAIN, AHEAD, WINDOW, Met, Tally, assemble, reason
+from detectors.tally import AGAIN, AHEAD, WINDOW, Met, Tally, candidates, described
 from mint.envelope import Opened
 from mint.errors import Reason, Rejected
 from mint.merkle import leaf_hash
@@ -16,9 +16,11 @@ NET = Net(miners=5, devices=2)
 SHARE = 100 * MS
 
 
-def accusation(miner: str = "m01", began: int = 5, rung: int = 1, last: bytes = b"last") -> Accusation:
+def accusation(
+    miner: str = "m01", offence: int = 1, began: int = 5, excess_ns: int = SHARE, last: bytes = b"last"
+) -> Accusation:
     refs = [SampleRef("edge1", 1, n, leaf_hash(data)) for n, data in ((1, b"first"), (2, last))]
-    return Accusation(miner, began, "budget", rung, SHARE, refs[0], refs[1])
+    return Accusation(miner, offence, began, "budget", excess_ns, refs[0], refs[1])
 
 
 def vote(name: str, *accusations: Accusation, frame: int = 10, of: bytes = b"h" * 32) -> Opened:
@@ -52,17 +54,41 @@ def test_one_vote_a_detector_and_frame() -> None:
     assert cast(tally, vote("det1", accusation(), frame=11))[0] == []
 
 
-def test_votes_on_other_frames_hashes_offences_or_rungs_do_not_add_up() -> None:
+def test_votes_on_other_frames_hashes_miners_or_offences_do_not_add_up() -> None:
     tally = Tally(3)
     scattered = (
         vote("det1", accusation()),
-        vote("det2", accusation(began=6)),
-        vote("det3", accusation(rung=2)),
+        vote("det2", accusation(offence=2)),
+        vote("det3", accusation("m02")),
         vote("det4", accusation(), of=b"i" * 32),
         vote("det2", accusation(), frame=11),
         vote("det3", accusation("m02"), frame=11),
     )
     assert not any(cast(tally, *scattered))
+
+
+def test_votes_add_up_whatever_they_say_of_since_and_how_much() -> None:
+    tally = Tally(3)
+    *_, third = cast(
+        tally,
+        vote("det1", accusation(began=5, excess_ns=3)),
+        vote("det2", accusation(began=9, excess_ns=1, last=b"later")),
+        vote("det3", accusation(began=2, excess_ns=2)),
+    )
+    said = third[0].said
+    assert (said.began, said.excess_ns, said.named[0][1].leaf) == (5, 2, leaf_hash(b"last"))
+
+
+def test_one_who_voted_twice_is_counted_no_more() -> None:
+    tally = Tally(3)
+    first = vote("det1", accusation())
+    cast(tally, first, vote("det2", accusation()))
+    other = vote("det1")
+    assert tally.other(first) is None
+    assert tally.other(other) == first.data
+    tally.drop("det1")
+    assert cast(tally, vote("det3", accusation())) == [[]]
+    assert len(cast(tally, vote("det4", accusation()))[0]) == 1
 
 
 def test_several_miners_are_tallied_one_by_one() -> None:
@@ -76,7 +102,8 @@ def test_a_liar_who_names_other_samples_does_not_choose_the_proof() -> None:
     liar, honest = accusation(last=b"forged"), accusation()
     tally = Tally(3)
     (*_, third) = cast(tally, vote("det1", honest), vote("det2", honest), vote("det3", liar))
-    assert third[0].accusation == honest
+    assert [last.leaf for _, last in third[0].said.named] == [leaf_hash(b"last"), leaf_hash(b"forged")]
+    assert len(third[0].votes) == 3
 
 
 def test_votes_far_from_our_head_are_not_kept() -> None:
@@ -97,7 +124,7 @@ def test_votes_far_from_our_head_are_not_kept() -> None:
 
 def test_a_verdict_on_the_bus_is_not_published_again_until_the_log_seems_not_to_know_it() -> None:
     tally = Tally(3)
-    tally.published("m01", 5, 10)
+    tally.published("m01", 1, 10)
     for frame in range(10, 10 + AGAIN + 1):
         *_, third = cast(
             tally, *(vote(name, accusation(), frame=frame) for name in NET.detectors[:3]), head=frame
@@ -105,15 +132,15 @@ def test_a_verdict_on_the_bus_is_not_published_again_until_the_log_seems_not_to_
         assert bool(third) == (frame == 10 + AGAIN)
 
 
-def test_a_verdict_is_assembled_when_its_samples_are_at_hand() -> None:
+def test_a_verdict_is_assembled_of_whichever_samples_are_at_hand() -> None:
     tally = Tally(3)
-    *_, third = cast(tally, *(vote(name, accusation()) for name in NET.detectors[:3]))
+    honest, other = accusation(), accusation(last=b"other")
+    *_, third = cast(tally, vote("det1", honest), vote("det2", honest), vote("det3", other))
     held: dict[bytes, bytes] = {leaf_hash(b"first"): b"first"}
-    assert assemble(third[0], "fog1", held.get) is None
-    held[leaf_hash(b"last")] = b"last"
-    verdict = assemble(third[0], "fog1", held.get)
-    assert verdict is not None
-    assert (verdict.miner, verdict.began, verdict.frame, verdict.rung) == ("m01", 5, 10, 1)
+    assert list(candidates(third[0], "fog1", held.get)) == []
+    held |= {leaf_hash(data): data for data in (b"last", b"other")}
+    verdict, another = candidates(third[0], "fog1", held.get)
+    assert (verdict.miner, verdict.offence, verdict.frame, verdict.began) == ("m01", 1, 10, 5)
     assert (verdict.first, verdict.last, verdict.charter) == (b"first", b"last", NET.sealed.hash)
-    assert verdict.reason == reason(accusation())
-    assert verdict.reason == "used 0.100 CPU-s above entitlement since frame 5 (budget)"
+    assert another.last == b"other"
+    assert described(verdict) == "offence 1 since frame 5: 0.100 CPU-s above entitlement (budget)"

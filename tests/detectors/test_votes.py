@@ -52,7 +52,7 @@ def test_a_doubled_miner_is_convicted_at_the_second_tick_and_nobody_else_ever_is
     world.run(20)
     assert world.accused() == {"m07"}
     (verdict,), (proven,) = world.verdicts, world.proven
-    assert (proven.miner.name, proven.rung, proven.evidence) == ("m07", 1, "budget")
+    assert (proven.miner.name, proven.offence, proven.evidence) == ("m07", 1, "budget")
     assert (
         proven.frame - ATTACK_AT <= 3
     )  # the second tick; the third where a bracket or a phase hides the first
@@ -114,7 +114,7 @@ def test_a_slow_ramp_is_convicted_while_small() -> None:
 def test_a_cheat_that_nobody_stops_climbs_the_ladder_and_does_not_fill_the_log() -> None:
     world = doubling(enforce=False)
     assert world.accused() == {"m03"}
-    assert [proven.rung for proven in world.proven] == [1, 2, 3]
+    assert [proven.offence for proven in world.proven] == [1, 2, 3]
     begins = [proven.began for proven in world.proven]
     decided = [proven.frame + 1 for proven in world.proven]
     assert all(begin >= before for begin, before in zip(begins[1:], decided, strict=False))
@@ -217,8 +217,7 @@ def test_a_detector_that_starts_late_and_replays_the_log_agrees_from_then_on() -
     newest = world.log[-1].number
     judge = Judge(NET, "det2")
     for closed in world.log:
-        frame = NET.message(closed.data, Frame)
-        step = judge.core.step(frame, closed.hash, NET.sealed, newest)
+        step = judge.core.step(NET.log_frame(closed.data), newest)
         if step.vote is not None:
             judge.votes[closed.number] = step.vote
     expected = {n: vote for n, vote in votes(world.judges[0]).items() if n + VOTE_WITHIN >= newest}
@@ -276,7 +275,7 @@ def test_an_offence_goes_on_through_a_silence_after_its_verdict() -> None:
     for _ in range(80):
         world.tick(silent=["edge1"])
     world.run(4)
-    assert [proven.rung for proven in world.proven] == [1, 2]
+    assert [proven.offence for proven in world.proven] == [1, 2]
     world.run(10)
     standing = [vote for n, vote in votes(world.judges[0]).items() if vote.accusations and n > 100]
     assert len(standing) <= 3
@@ -322,7 +321,7 @@ def test_a_quorum_missed_on_one_frame_is_met_on_the_next() -> None:
     world.miner("m03").factor = 2.0
     world.run(12)
     assert [proven.frame for proven in world.proven] == [20]
-    assert world.proven[0].rung == 1
+    assert world.proven[0].offence == 1
 
 
 def test_one_crashed_detector_delays_nothing_and_two_stop_verdicts_but_not_votes() -> None:
