@@ -46,9 +46,15 @@ def cost(step: Callable[[Observation], object], seen: list[Observation]) -> floa
 
 def kept(part: object, miners: int) -> float:
     """Bytes of the arrays that `part` and what it is made of keep of one miner."""
-    arrays = [value for value in vars(part).values() if isinstance(value, np.ndarray)]
-    inside = [value for value in vars(part).values() if hasattr(value, "__dict__")]
-    return sum(array.nbytes for array in arrays) / miners + sum(kept(one, miners) for one in inside)
+    values = vars(part).values()
+    whole = {id(_whole(value)): _whole(value).nbytes for value in values if isinstance(value, np.ndarray)}
+    inside = [value for value in values if hasattr(value, "__dict__") and not callable(value)]
+    return sum(whole.values()) / miners + sum(kept(one, miners) for one in inside)
+
+
+def _whole(array: np.ndarray) -> np.ndarray:
+    """The array that this one is a part of, or itself."""
+    return array if array.base is None else _whole(array.base)
 
 
 def report(miners: int) -> None:
@@ -81,7 +87,10 @@ def report(miners: int) -> None:
         f"{miners:6} miners, {'together':15} {us:6.2f} us, {size:5.0f} bytes: {share:.2f} % of a core at 1 Hz"
     )
     whole = cost(judge.step, seen)
-    print(f"{miners:6} miners, {'whole judge':15} {whole:6.2f} us, but for Krum, every d ticks (bench krum)")
+    print(
+        f"{miners:6} miners, {'whole judge':15} {whole:6.2f} us, {whole * miners / 1e3:.2f} ms a tick, but for Krum, "
+        "every d ticks (bench krum)"
+    )
 
 
 def main() -> None:

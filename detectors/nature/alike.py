@@ -43,11 +43,11 @@ LEAST, SLACK = 1e-3, 1e-6
 SPAN = WINDOW + LAGS
 
 
-def likenesses(values: Floats, number: int, known: Ints) -> tuple[Ints, list[Lie]]:
+def likenesses(values: Floats, number: int, known: Bools) -> tuple[Ints, list[Lie]]:
     """The rows that are like another one, and for each the one that it is most like.
 
-    `values`: (SPAN, miners), nan where absent. `number` is the newest tick's. Where the rows are among those of whom it
-    is `known` already, the second may be left out.
+    `values`: (SPAN, miners), nan where absent. `number` is the newest tick's. Where of all these rows it is `known`
+    already, (miners,), the second may be left out.
     """
     steps = np.diff(values, axis=0)
     whole = np.isfinite(steps).all(axis=0)
@@ -62,7 +62,7 @@ def likenesses(values: Floats, number: int, known: Ints) -> tuple[Ints, list[Lie
     windows = sliding_window_view(steps[::-1], LAGS, axis=0).swapaxes(1, 2)
     may, must = _likely(windows)
     alike = rows[must]
-    if (may == must).all() and np.isin(alike, known).all():
+    if (may == must).all() and known[alike].all():
         return alike, []
     windows = _standard(np.ascontiguousarray(windows))
     r = windows[:, 0].T @ windows.swapaxes(0, 1)

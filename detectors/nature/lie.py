@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from detectors.nature.past import Ints
+from detectors.nature.past import Bools, Ints
 
 
 class Kind(StrEnum):
@@ -60,9 +60,9 @@ class Told:
         self.bits[lie.row] |= bit
         return True
 
-    def rows(self, kind: Kind) -> Ints:
-        """Of whom it stands."""
-        return np.flatnonzero(self.bits & (3 << _PLACES[kind]))
+    def stands(self, kind: Kind) -> Bools:
+        """Of whom it was said and is still so, (miners,)."""
+        return np.asarray(self.bits & (3 << _PLACES[kind]) != 0)
 
     def end(self, rows: Ints, kind: Kind) -> None:
         """It is no longer so of these rows: the next time is another one."""

@@ -86,7 +86,8 @@ class Nature:
     def _release(self) -> None:
         """What has ended may be said again."""
         steady = self._steady
-        frozen, made = self._told.rows(Kind.FROZEN), self._told.rows(Kind.FABRICATED)
+        frozen = np.flatnonzero(self._told.stands(Kind.FROZEN))
+        made = np.flatnonzero(self._told.stands(Kind.FABRICATED))
         if len(frozen):
             self._told.end(frozen[(steady.loops[:, frozen] < REPEATED).all(axis=0)], Kind.FROZEN)
         if len(made):
@@ -99,9 +100,10 @@ class Nature:
         self._values[-1] = np.where(here, value, np.nan)
         if number % EVERY:
             return []
-        known = self._told.rows(Kind.ALIKE)
-        alike, lies = likenesses(self._values, number, known)
-        self._told.end(np.setdiff1d(known, alike), Kind.ALIKE)
+        ended = self._told.stands(Kind.ALIKE)
+        alike, lies = likenesses(self._values, number, ended)
+        ended[alike] = False
+        self._told.end(np.flatnonzero(ended), Kind.ALIKE)
         return [lie for lie in lies if self._copies.source[lie.row] < 0]  # else an exact copy was told of
 
     def reset(self, *rows: int) -> None:

@@ -87,7 +87,7 @@ class Cusum:
         return cls(S, W, mu, started, settled)
 
     def step(
-        self, rows: Indices, windows: Floats, parameters: SsaParameters
+        self, rows: Indices | slice, windows: Floats, parameters: SsaParameters
     ) -> tuple[Floats, Floats, Floats]:
         """Take the next window of the miners `rows`, (rows, span); returns their D, S and W."""
         D, own = distances(windows, parameters)
@@ -105,7 +105,7 @@ class Cusum:
         self.S[rows], self.W[rows], self.started[rows] = S, W, True
         return D, S, W
 
-    def _next(self, rows: Indices, S: Floats, parameters: SsaParameters) -> Floats:
+    def _next(self, rows: Indices | slice, S: Floats, parameters: SsaParameters) -> Floats:
         """W by equation 8."""
         onward = np.maximum(0.0, self.W[rows] + S - self.S[rows] - parameters.drift)
         return np.where(self.started[rows], onward, S)

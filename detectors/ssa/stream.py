@@ -82,10 +82,12 @@ class SsaStream:
         self._filled[going] = np.minimum(self._filled[going] + 1, self.parameters.span)
 
     def _statistics(self) -> Statistics:
-        full = np.flatnonzero(self._filled == self.parameters.span)
+        full = self._filled == self.parameters.span
         D, S, W = told = np.full((3, self.miners), np.nan)
-        if len(full):
-            told[:, full] = self._cusum.step(full, self._window[full], self.parameters)
+        if full.all():
+            told[:] = self._cusum.step(slice(None), self._window, self.parameters)
+        elif full.any():
+            told[:, full] = self._cusum.step(np.flatnonzero(full), self._window[full], self.parameters)
         return Statistics(D, S, W, np.full(self.miners, self.parameters.h))
 
     def reset(self, *rows: int) -> None:

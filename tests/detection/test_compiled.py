@@ -169,7 +169,7 @@ def test_whom_it_is_known_of_is_alike_whether_or_not_it_is_said_again(
     values[lag:, 0] = values[: SPAN - lag, 1] + rng.normal(0, 4 * noise, SPAN - lag)
     values[rng.integers(SPAN) :, 2] = 100.0
     values = np.rint(values / grid) * grid
-    nobody, everybody = np.zeros(0, np.int64), np.arange(6)
+    nobody, everybody = np.zeros(6, bool), np.ones(6, bool)
     told, lies = likenesses(values, 200, nobody)
     assert told.tolist() == [lie.row for lie in lies]
     assert likenesses(values, 200, everybody)[0].tolist() == told.tolist()
