@@ -75,7 +75,7 @@ class Holder:
 
 
 class Fog:
-    """A manager, its disk, and holders; `told` is every frame that was told, in order, `samples` what each rests on."""
+    """A manager, its disk, and holders; `told` is every frame that was told, in order, `proofs` what each rests on."""
 
     def __init__(self, net: Net | None = None) -> None:
         self.net = net or Net(miners=4, devices=2)
@@ -86,7 +86,7 @@ class Fog:
         self.storage = MemoryStorage()
         self.member = member(self.net)
         self.told: list[LogFrame] = []
-        self.samples: dict[bytes, tuple[bytes, ...]] = {}
+        self.proofs: dict[bytes, tuple[bytes, ...]] = {}
         self.acks: list[Ack] = []
         self.posts: list[Post] = []
         self._queue: deque[Incoming] = deque()
@@ -150,7 +150,7 @@ class Fog:
         if before:
             check_step(before[-1].frame, frame.frame, frame.charter.charter)
         self.told.append(frame)
-        self.samples[frame.hash] = self.storage.samples(frame.number)
+        self.proofs[frame.hash] = self.storage.samples(frame.number) + self.storage.verdicts(frame.number)
         for holder in self.holders.values():
             if not holder.silent:
                 self.hears(holder, frame)
@@ -169,10 +169,10 @@ class Fog:
                     self.reply(holder, reply.message)
 
     def hears(self, holder: Holder, *frames: LogFrame) -> None:
-        """A holder has come to know frames, with the samples that they rest on."""
+        """A holder has come to know frames, with what they rest on."""
         holder.silent = False
         for frame in frames:
-            holder.hear(Kept(frame.number, frame.hash, frame.data), self.samples[frame.hash])
+            holder.hear(Kept(frame.number, frame.hash, frame.data), self.proofs[frame.hash])
 
     def reply(self, holder: Holder, message: msgspec.Struct) -> None:
         """An answer of a holder arrives."""

@@ -25,11 +25,11 @@ from mint.keys import Key
 from mint.merkle import leaf_hash
 from mint.messages.fault import Fault, FaultKind
 from mint.messages.frame import MAX_REPLY_FRAMES, Frame, FrameReply, FrameRequest
-from mint.messages.judgement import Accusation, SampleRef, Verdict, Vote
+from mint.messages.judgement import Vote
 from mint.names import Role
-from mint.sign_bytes import Stream
 from tests.builders import Edge, Net, S, key_of
 from tests.twin_broker.fog import Fog, Holder, member
+from tests.twin_broker.verdicts import verdict
 from twin_broker.core import NO_HASH
 from twin_broker.learning import NEVER_NS, TRIES
 from twin_broker.storage import Cut, MemoryStorage
@@ -221,13 +221,9 @@ def test_who_was_not_asked_is_not_heard() -> None:
 
 # --- no frame twice, whatever happens ---------------------------------------------------------------
 
-EVENTS = st.lists(
-    st.sampled_from(
-        ["run", "run", "kill", "old disk", "no disk", "save", "silence", "charter", "resume", "kill"]
-    ),
-    min_size=3,
-    max_size=20,
-)
+OFTEN = ["run", "kill", "verdict"]
+SELDOM = ["old disk", "no disk", "save", "silence", "charter", "resume"]
+EVENTS = st.lists(st.sampled_from([*OFTEN, *OFTEN, *SELDOM]), min_size=3, max_size=20)
 
 
 @settings(max_examples=100)
@@ -242,6 +238,10 @@ def test_no_number_is_signed_twice_but_by_the_operators_word(events: list[str], 
                 fog.run(rng.choice([0.3, 2, 12]))
             case "kill":
                 fog.start()
+            case "verdict" if is_kept(fog, *fog.numbers[-2:]):
+                offence = (fog.manager._core.next_offence("m01") or 1) + rng.choice([-1, 0, 0, 1])
+                given_ = verdict(fog, "m01", max(1, offence), fog.numbers[-1])
+                fog.receive(TOPICS.verdict("det1", "m01"), given_)
             case "save":
                 disk = fog.disk()
             case "old disk":
@@ -270,12 +270,18 @@ def test_no_number_is_signed_twice_but_by_the_operators_word(events: list[str], 
                     disk = fog.disk()
     fog.run(5)
     fog.check_chain()
-    for faults in (two_frames_of(fog), steps_of(fog), samples_of(fog)):
+    for faults in (two_frames_of(fog), steps_of(fog), proofs_of(fog)):
         for fault in faults:
             with pytest.raises(Rejected):
                 verify_fault(fault, fog.charters)
     if not resumed:
         assert fog.numbers == sorted(set(fog.numbers))
+
+
+def is_kept(fog: Fog, *numbers: int) -> bool:
+    """Whether two frames are at hand, each with a sample of edge1."""
+    senders = [[NET.opened(data).sender for data in fog.storage.samples(number)] for number in numbers]
+    return len(senders) == 2 and all("edge1" in names for names in senders)
 
 
 def fault_of(kind: FaultKind, frame: LogFrame, *proof: bytes) -> Fault:
@@ -296,11 +302,12 @@ def steps_of(fog: Fog) -> Iterator[Fault]:
                 yield fault_of("bad_frame", frame, before.data, frame.data)
 
 
-def samples_of(fog: Fog) -> Iterator[Fault]:
+def proofs_of(fog: Fog) -> Iterator[Fault]:
     for frame in fog.told:
-        for sample in fog.samples[frame.hash]:
-            about = NET.opened(sample).sender
-            yield msgspec.structs.replace(fault_of("false_frame", frame, frame.data, sample), about=about)
+        for proof in fog.proofs[frame.hash]:
+            about = NET.opened(proof).sender
+            yield msgspec.structs.replace(fault_of("false_frame", frame, frame.data, proof), about=about)
+            yield fault_of("false_note", frame, frame.data, proof)
 
 
 def current(fog: Fog) -> list[LogFrame]:
@@ -595,26 +602,6 @@ def test_how_far_a_stream_may_be_off_follows_the_charter() -> None:
     fog.run(2)
     assert refused(100_000)
     assert not refused(4_000)
-
-
-def verdict(fog: Fog, miner: str, offence: int, frame: int, frame_hash: bytes | None = None) -> bytes:
-    """A verdict on a frame that was told, by evidence that rests on the quorum alone."""
-    edge = next(edge for edge in fog.edges if miner in edge.miners)
-    first, last = (
-        next(s for s in fog.storage.samples(n) if NET.opened(s).sender == edge.name)
-        for n in (frame - 1, frame)
-    )
-    refs = []
-    for data in (first, last):
-        body = NET.opened(data).body
-        assert isinstance(body, Stream)
-        refs.append(SampleRef(edge.name, body.session, body.sequence, leaf_hash(data)))
-    accusation = Accusation(miner, offence, frame - 1, "ssa", 0, *refs)
-    hash_ = frame_hash or fog.kept(frame).hash
-    vote = Vote("fog1", frame, hash_, NET.sealed.hash, (accusation,))
-    votes = tuple(NET.signer(name).object(vote) for name in DETECTORS[:3])
-    made = Verdict("fog1", NET.sealed.hash, miner, offence, frame, frame - 1, "ssa", 0, votes, first, last)
-    return NET.signer("det1").object(made)
 
 
 def test_whoever_asks_for_proofs_gets_the_samples_and_the_verdicts_that_a_frame_names() -> None:
