@@ -14,9 +14,11 @@ from collections import deque
 from collections.abc import Iterable
 
 import msgspec
+import pytest
 
 from mint.answers import Answers
 from mint.bus.options import Incoming
+from mint.charter.model import Node, Resume
 from mint.charter.seal import SealedCharter
 from mint.effects import Effect, Keep, Now, Post, Say
 from mint.envelope import ReplayGuard, Signer, object_hash, open_envelope
@@ -26,12 +28,13 @@ from mint.frames import LogFrame, open_frame
 from mint.keys import Key
 from mint.member import Member
 from mint.merkle import leaf_hash
-from mint.messages.frame import FrameRequest
+from mint.messages.frame import FrameReply, FrameRequest
 from mint.messages.sample import Ack
+from mint.names import Role
 from mint.rejections import Rejections
 from tests.builders import MS, T0_MS, Edge, Net, S, key_of
 from twin_broker.manager import Manager
-from twin_broker.storage import Append, MemoryStorage, Stored
+from twin_broker.storage import Append, Cut, MemoryStorage, Stored
 
 START = 1000 * S
 
@@ -53,6 +56,19 @@ def member(net: Net, *charters: SealedCharter, name: str = "manager", key: Key |
         log=log,
         rejections=Rejections(log, lambda: 0.0),
     )
+
+
+def with_manager(net: Net, name: str, key: Key) -> tuple[Node, ...]:
+    """The nodes of a network, of which another is the manager."""
+    return tuple(
+        msgspec.structs.replace(node, name=name, key=key.public) if node.role is Role.MANAGER else node
+        for node in net.charter.nodes
+    )
+
+
+def said(caplog: pytest.LogCaptureFixture, level: int = logging.ERROR) -> list[str]:
+    """What was said in the log, of this level and above."""
+    return [record.getMessage() for record in caplog.records if record.levelno >= level]
 
 
 class Holder:
@@ -179,6 +195,26 @@ class Fog:
         topic = self.member.topics.frame_reply(self.member.name)
         self._queue.append(self.incoming(topic, holder.signer.stream(message, topic, self.now.wall_ms)))
 
+    def silence(self, *names: str) -> None:
+        """These holders neither hear nor answer any more."""
+        for name in names:
+            self.holders[name].silent = True
+
+    def cut(self, number: int) -> None:
+        """Every holder has heard of a charter, and forgets what is void by it."""
+        for holder in self.holders.values():
+            holder.log.keep(Cut(number))
+
+    def answer(self, holder: Holder, request: FrameRequest) -> FrameReply:
+        """What the manager answers when this holder asks."""
+        self.run(0.1, sampled=False)
+        topic = self.member.topics.frame_request()
+        data = holder.signer.stream(request, topic, self.now.wall_ms)
+        effects = self.manager.receive(self.incoming(topic, data), self.now)
+        (reply,) = [effect.message for effect in effects if isinstance(effect, Say)]
+        assert isinstance(reply, FrameReply)
+        return reply
+
     # --- time ---
 
     def run(self, periods: float, *, sampled: bool = True) -> None:
@@ -210,6 +246,10 @@ class Fog:
     @property
     def numbers(self) -> list[int]:
         return [frame.number for frame in self.told]
+
+    def resume_at(self, number: int) -> Resume:
+        """What a charter says that has the log go on after this frame."""
+        return Resume(number, self.kept(number).hash)
 
     def kept(self, number: int) -> Kept:
         (kept,) = self.storage.frames(number, 1)
