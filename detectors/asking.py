@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mint.charter.model import Charter
 from mint.effects import Now, Say
@@ -14,6 +14,8 @@ from mint.topics import Topics
 REQUEST_EXPIRY_S = 10
 # An unanswered request is repeated after this long, to the next holder.
 ASK_AGAIN_NS = 1_000_000_000
+# How often a holder is asked that may be gone; messages get lost, and what is passed over is not judged any more.
+ASKED_ENOUGH = 5
 # Frames whose proofs are wanted at once; what does not fit is wanted again with the next frame.
 MAX_WANTED = 64
 NEVER_NS = 2**62
@@ -21,13 +23,14 @@ NEVER_NS = 2**62
 
 @dataclass(slots=True)
 class _Want:
-    """Frames, or the proofs of one: when they are to be asked for next, how often they were, and of whom last."""
+    """Frames, or the proofs of one: when they are to be asked for next, how often they were, and who has answered."""
 
     first: int
     count: int
     due_ns: int = 0
     tries: int = 0
     holder: str = ""
+    answered: set[str] = field(default_factory=set)
 
 
 class Asker:
@@ -76,13 +79,19 @@ class Asker:
     def replied(self, holder: str, asked: int) -> None:
         """A holder answered what began at this number: what is wanted still, the next one may have."""
         for want in (self._frames, self._proofs.get(asked)):
-            if want is not None and (want.first, want.holder) == (asked, holder):
-                want.due_ns = 0 if want.tries <= len(self._holders) else want.due_ns
+            if want is None or want.first != asked or holder in want.answered:
+                continue
+            want.answered.add(holder)
+            if want.holder == holder:
+                want.due_ns = 0
 
     def in_vain(self, now_ns: int) -> bool:
-        """Whether all holders were asked for the frames that are wanted, and did not bring them."""
+        """Whether no holder has the frames that are wanted: all have said so, or were asked and asked again."""
         want = self._frames
-        return want is not None and want.tries >= len(self._holders) and want.due_ns <= now_ns
+        if want is None or want.due_ns > now_ns:
+            return False
+        silent = len(self._holders) - len(want.answered.intersection(self._holders))
+        return not silent or want.tries >= ASKED_ENOUGH * len(self._holders)
 
     def due(self, now: Now, head: int) -> list[Say]:
         """What is to be asked now; `head` is the frame that we are at."""

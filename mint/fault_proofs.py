@@ -20,7 +20,7 @@ from mint.messages.frame import Frame
 from mint.messages.judgement import Verdict, Vote
 from mint.sign_bytes import Object, Stream
 from mint.verdict import Proven, verify_verdict
-from mint.wire import decode
+from mint.wire import decode, encode
 
 Charters = Mapping[bytes, SealedCharter]
 
@@ -110,6 +110,8 @@ def false_note(fault: Fault, charters: Charters) -> SealedCharter:
     frame = _frame(fault, data, charters)
     if object_hash(verdict) not in {decision.verdict for decision in frame.frame.decisions}:
         raise not_shown("the frame does not take note of that")
+    if encode(decode(verdict, Envelope)) != verdict:  # made longer than it came, it might be too long
+        raise not_shown("not the shortest encoding of an envelope")
     try:
         check_note(frame.frame, verdict, charters)
     except Rejected as rejected:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from mint.charter.model import Charter, Miner
@@ -25,23 +25,18 @@ from mint.effects import Post, Say
 from mint.envelope import Opened, Signer, object_hash
 from mint.errors import Reason, Rejected
 from mint.frame_log import Kept
-from mint.merkle import leaf_hash, root
-from mint.messages.frame import MAX_DECISIONS, NOTHING, Decision, DeviceEntry, Frame, MinerEntry
+from mint.merkle import root
+from mint.messages.frame import MAX_DECISIONS, Decision, DeviceEntry, Frame, MinerEntry
 from mint.messages.sample import Ack, MinerReading, Sample
 from mint.sign_bytes import Stream
 from mint.stream_rules import check_next, check_readings
 from mint.verdict import Proven
+from twin_broker.device import MAX_PENDING, PATIENCE_FRAMES, SAMPLES_A_FRAME, Device, device_in
 from twin_broker.storage import Append, Stored
 from twin_broker.twin import UNKNOWN_BOOT, MinerTwin
 
 MS = 1_000_000
 NO_HASH = bytes(32)
-# A device that missed this many frames is no longer waited for.
-PATIENCE_FRAMES = 3
-# Samples that a device may send at once: a ring's worth (agents resend at most 60).
-MAX_PENDING = 64
-# And for each frame: one is what an honest device sends, the other makes up for a burst.
-SAMPLES_A_FRAME = 2
 # Verdicts and receipts that wait for a frame; two in three would have to be new each second to fill it.
 MAX_WAITING = 1024
 # Frames are worth nothing to who was away longer; detectors ask for what they missed.
@@ -75,47 +70,6 @@ class _Waiting(NamedTuple):
     data: bytes
 
 
-@dataclass(slots=True)
-class _Device:
-    """One device between frames: its place in its stream, its newest sample, its clock.
-
-    `framed_boot` is its boot as the newest frame has it; `tokens` how many samples it may still send.
-    """
-
-    session: int = 0
-    sequence: int = 0
-    boot: bytes = bytes(16)
-    steal_ns: int = 0
-    framed_boot: bytes = bytes(16)
-    clock: DeviceClock | None = None
-    pending: list[bytes] = field(default_factory=list)
-    missed: int = PATIENCE_FRAMES
-    tokens: int = MAX_PENDING
-
-    def entry(self, name: str) -> DeviceEntry:
-        leaf = leaf_hash(self.pending[-1]) if self.pending else NOTHING
-        return DeviceEntry(name, self.session, self.sequence, self.boot, self.steal_ns, leaf)
-
-    def check(self, name: str, sample: Sample) -> None:
-        """Whether the sample's boot and steal time can come next.
-
-        Raises:
-            Rejected: IMPOSSIBLE.
-        """
-        if sample.boot == self.boot:
-            if sample.steal_ns < self.steal_ns:
-                raise Rejected(Reason.IMPOSSIBLE, f"{name}: steal time runs backwards")
-        elif sample.boot == self.framed_boot:
-            raise Rejected(Reason.IMPOSSIBLE, f"{name} is back in a boot that had ended")
-
-    def closed(self) -> None:
-        """A frame has closed."""
-        self.missed = 0 if self.pending else self.missed + 1
-        self.pending = []
-        self.framed_boot = self.boot
-        self.tokens = min(self.tokens + SAMPLES_A_FRAME, MAX_PENDING)
-
-
 class TwinManager:
     """The state of one fog's manager; times are the manager's own, monotonic ns unless named `_ms` (Unix).
 
@@ -127,7 +81,7 @@ class TwinManager:
         self._sealed = charter
         self._miners: dict[str, Miner] = {}
         self.twins: dict[str, MinerTwin] = {}
-        self._devices: dict[str, _Device] = {}
+        self._devices: dict[str, Device] = {}
         # Miners in the newest sample of each device since the last frame.
         self._fresh: dict[str, frozenset[str]] = {}
         # Devices whose last sample claimed more time than has passed.
@@ -156,7 +110,7 @@ class TwinManager:
         known = self._devices
         names = sorted(device.name for device in self._charter.devices)
         entries = self._entries()
-        self._devices = {name: known.get(name) or _device(entries.get(name)) for name in names}
+        self._devices = {name: known.get(name) or device_in(entries.get(name)) for name in names}
         kept = {name: twin for name, twin in self.twins.items() if name in self._miners}
         self.twins = {
             name: twin if before[name].device == self._miners[name].device else twin.moved()
@@ -168,7 +122,7 @@ class TwinManager:
         """Continue after this frame of the log (None: from its very beginning); what waits is forgotten."""
         self._set_head(frame, frame_hash)
         entries = self._entries()
-        self._devices = {name: _device(entries.get(name), clocks.get(name)) for name in self._devices}
+        self._devices = {name: device_in(entries.get(name), clocks.get(name)) for name in self._devices}
         self.twins = self._twins()
         self._fresh.clear()
         self._decisions.clear()
@@ -357,7 +311,7 @@ class TwinManager:
         """Publish a stored frame (again: after a restart the newest may not have been told)."""
         return Post(self._topics.frame(), data, expiry_s=FRAME_EXPIRY_S)
 
-    def _ack(self, name: str, device: _Device) -> Say:
+    def _ack(self, name: str, device: Device) -> Say:
         message = Ack(name, device.session, device.sequence)
         return Say(self._topics.ack(name), message, qos=1, expiry_s=ACK_EXPIRY_S)
 
@@ -375,7 +329,7 @@ class TwinManager:
         return said
 
     def _checked_clock(
-        self, name: str, device: _Device, boot: bytes, device_ns: int, now_ns: int
+        self, name: str, device: Device, boot: bytes, device_ns: int, now_ns: int
     ) -> DeviceClock:
         if device.clock is None or device.clock.boot != boot:
             return DeviceClock.begin(boot, device_ns, now_ns)
@@ -393,7 +347,7 @@ class TwinManager:
         self._gained.discard(name)
         return clock
 
-    def _check(self, sender: str, device: _Device, sample: Sample) -> None:
+    def _check(self, sender: str, device: Device, sample: Sample) -> None:
         """Whether `sample` can come after the one before it, and in a frame after the newest one."""
         check_readings(sender, sample, self._miners)
         device.check(sender, sample)
@@ -404,13 +358,6 @@ class TwinManager:
             framed = self._framed.get(reading.miner)
             if framed is not None and sample.boot == device.framed_boot:
                 check_next(sender, framed, reading)
-
-
-def _device(entry: DeviceEntry | None, clock: DeviceClock | None = None) -> _Device:
-    """A device as a frame has it; None: no frame has."""
-    if entry is None:
-        return _Device(clock=clock)
-    return _Device(entry.session, entry.sequence, entry.boot, entry.steal_ns, entry.boot, clock)
 
 
 def _reading(entry: MinerEntry) -> MinerReading:

@@ -14,9 +14,11 @@ from collections import deque
 from collections.abc import Iterable
 
 import msgspec
+import pytest
 
 from mint.answers import Answers
 from mint.bus.options import Incoming
+from mint.charter.model import Node, Resume
 from mint.charter.seal import SealedCharter
 from mint.effects import Effect, Keep, Now, Post, Say
 from mint.envelope import ReplayGuard, Signer, object_hash, open_envelope
@@ -26,12 +28,13 @@ from mint.frames import LogFrame, open_frame
 from mint.keys import Key
 from mint.member import Member
 from mint.merkle import leaf_hash
-from mint.messages.frame import FrameRequest
+from mint.messages.frame import FrameReply, FrameRequest
 from mint.messages.sample import Ack
+from mint.names import Role
 from mint.rejections import Rejections
 from tests.builders import MS, T0_MS, Edge, Net, S, key_of
 from twin_broker.manager import Manager
-from twin_broker.storage import Append, MemoryStorage, Stored
+from twin_broker.storage import Append, Cut, MemoryStorage, Stored
 
 START = 1000 * S
 
@@ -55,6 +58,19 @@ def member(net: Net, *charters: SealedCharter, name: str = "manager", key: Key |
     )
 
 
+def with_manager(net: Net, name: str, key: Key) -> tuple[Node, ...]:
+    """The nodes of a network, of which another is the manager."""
+    return tuple(
+        msgspec.structs.replace(node, name=name, key=key.public) if node.role is Role.MANAGER else node
+        for node in net.charter.nodes
+    )
+
+
+def said(caplog: pytest.LogCaptureFixture, level: int = logging.ERROR) -> list[str]:
+    """What was said in the log, of this level and above."""
+    return [record.getMessage() for record in caplog.records if record.levelno >= level]
+
+
 class Holder:
     """A detector as far as the manager sees one: what it heard, and its answers (`silent`: none)."""
 
@@ -75,7 +91,7 @@ class Holder:
 
 
 class Fog:
-    """A manager, its disk, and holders; `told` is every frame that was told, in order, `samples` what each rests on."""
+    """A manager, its disk, and holders; `told` is every frame that was told, in order, `proofs` what each rests on."""
 
     def __init__(self, net: Net | None = None) -> None:
         self.net = net or Net(miners=4, devices=2)
@@ -86,7 +102,7 @@ class Fog:
         self.storage = MemoryStorage()
         self.member = member(self.net)
         self.told: list[LogFrame] = []
-        self.samples: dict[bytes, tuple[bytes, ...]] = {}
+        self.proofs: dict[bytes, tuple[bytes, ...]] = {}
         self.acks: list[Ack] = []
         self.posts: list[Post] = []
         self._queue: deque[Incoming] = deque()
@@ -150,7 +166,7 @@ class Fog:
         if before:
             check_step(before[-1].frame, frame.frame, frame.charter.charter)
         self.told.append(frame)
-        self.samples[frame.hash] = self.storage.samples(frame.number)
+        self.proofs[frame.hash] = self.storage.samples(frame.number) + self.storage.verdicts(frame.number)
         for holder in self.holders.values():
             if not holder.silent:
                 self.hears(holder, frame)
@@ -169,15 +185,35 @@ class Fog:
                     self.reply(holder, reply.message)
 
     def hears(self, holder: Holder, *frames: LogFrame) -> None:
-        """A holder has come to know frames, with the samples that they rest on."""
+        """A holder has come to know frames, with what they rest on."""
         holder.silent = False
         for frame in frames:
-            holder.hear(Kept(frame.number, frame.hash, frame.data), self.samples[frame.hash])
+            holder.hear(Kept(frame.number, frame.hash, frame.data), self.proofs[frame.hash])
 
     def reply(self, holder: Holder, message: msgspec.Struct) -> None:
         """An answer of a holder arrives."""
         topic = self.member.topics.frame_reply(self.member.name)
         self._queue.append(self.incoming(topic, holder.signer.stream(message, topic, self.now.wall_ms)))
+
+    def silence(self, *names: str) -> None:
+        """These holders neither hear nor answer any more."""
+        for name in names:
+            self.holders[name].silent = True
+
+    def cut(self, number: int) -> None:
+        """Every holder has heard of a charter, and forgets what is void by it."""
+        for holder in self.holders.values():
+            holder.log.keep(Cut(number))
+
+    def answer(self, holder: Holder, request: FrameRequest) -> FrameReply:
+        """What the manager answers when this holder asks."""
+        self.run(0.1, sampled=False)
+        topic = self.member.topics.frame_request()
+        data = holder.signer.stream(request, topic, self.now.wall_ms)
+        effects = self.manager.receive(self.incoming(topic, data), self.now)
+        (reply,) = [effect.message for effect in effects if isinstance(effect, Say)]
+        assert isinstance(reply, FrameReply)
+        return reply
 
     # --- time ---
 
@@ -210,6 +246,10 @@ class Fog:
     @property
     def numbers(self) -> list[int]:
         return [frame.number for frame in self.told]
+
+    def resume_at(self, number: int) -> Resume:
+        """What a charter says that has the log go on after this frame."""
+        return Resume(number, self.kept(number).hash)
 
     def kept(self, number: int) -> Kept:
         (kept,) = self.storage.frames(number, 1)

@@ -1,0 +1,461 @@
+"""Proofs of misconduct: each kind shown with envelopes as they were signed, each near miss refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgpack
+import msgspec
+import pytest
+
+from mint.charter.model import Node, Resume
+from mint.charter.seal import SealedCharter
+from mint.envelope import Signer, object_hash
+from mint.errors import Reason, Rejected
+from mint.fault import CLAIM_WINDOW, OF_MANAGER, Shown, halts, verify_fault
+from mint.merkle import leaf_hash, root
+from mint.messages.fault import Fault, FaultKind
+from mint.messages.frame import Decision
+from mint.messages.judgement import Verdict, Vote
+from mint.messages.sample import Sample
+from tests.builders import Net, key_of
+from tests.twin_broker.fog import Fog
+from tests.twin_broker.verdicts import verdict
+
+NET = Net(miners=4, devices=2)
+FOG = Fog(NET)
+FOG.run(6)
+FRAMES = {told.number: told.frame for told in FOG.told}
+DATA = {told.number: told.data for told in FOG.told}
+KNOWN = {NET.sealed.hash: NET.sealed}
+OTHER_KEY = key_of("another manager")
+
+
+def sample(number: int, device: str = "edge1") -> bytes:
+    return next(data for data in FOG.storage.samples(number) if NET.opened(data).sender == device)
+
+
+def forged(of: int, key: str = "manager", /, **changes: Any) -> bytes:
+    """A frame of the log with changes, signed by its manager."""
+    return Signer("manager", key_of(key), NET.network).object(msgspec.structs.replace(FRAMES[of], **changes))
+
+
+def fault(kind: FaultKind, *proof: bytes, **changes: Any) -> Fault:
+    """About frame 5 of the manager, if nothing else is said."""
+    made = Fault("fog1", kind, "manager", 5, "", proof)
+    return msgspec.structs.replace(made, **changes)
+
+
+def shown(given: Fault, charters: dict[bytes, SealedCharter] | None = None) -> Shown:
+    found = verify_fault(given, charters or KNOWN)
+    assert (found.kind, found.accused, found.frame, found.about) == (
+        given.kind,
+        given.accused,
+        given.frame,
+        given.about,
+    )
+    return found
+
+
+def refused(
+    given: Fault, reason: Reason = Reason.NOT_PROVEN, charters: dict[bytes, SealedCharter] | None = None
+) -> None:
+    with pytest.raises(Rejected) as caught:
+        verify_fault(given, charters or KNOWN)
+    assert caught.value.reason is reason, caught.value
+
+
+def charter(version: int = 2, **changes: Any) -> SealedCharter:
+    return NET.next_version(version=version, **changes)
+
+
+def nodes(**keys: bytes) -> tuple[Node, ...]:
+    """The nodes, some of them with another key."""
+    return tuple(
+        msgspec.structs.replace(node, key=keys.get(node.name, node.key)) for node in NET.charter.nodes
+    )
+
+
+# --- two_frames ---------------------------------------------------------------------------------------
+
+TWIN = forged(5, time_ms=1)
+
+
+def test_two_frames_of_one_number_show_it_in_either_order() -> None:
+    for proof in ((DATA[5], TWIN), (TWIN, DATA[5])):
+        found = shown(fault("two_frames", *proof))
+        assert (found.charter, found.claim) == (NET.sealed, False)
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (fault("two_frames", DATA[5], DATA[5]), Reason.NOT_PROVEN),
+        (fault("two_frames", DATA[5], DATA[6]), Reason.NOT_PROVEN),
+        (fault("two_frames", DATA[5], TWIN, frame=4), Reason.NOT_PROVEN),
+        (fault("two_frames", DATA[5], TWIN, accused="det1"), Reason.NOT_PROVEN),
+        (fault("two_frames", DATA[5], TWIN, about="edge1"), Reason.NOT_PROVEN),
+        (fault("two_frames", DATA[5], TWIN, fog="fog2"), Reason.WRONG_NETWORK),
+        (fault("two_frames", DATA[5]), Reason.NOT_PROVEN),
+        (fault("two_frames", DATA[5], TWIN, DATA[6]), Reason.NOT_PROVEN),
+        (fault("two_frames", DATA[5], forged(5, "det1", time_ms=1)), Reason.BAD_SIGNATURE),
+        (fault("two_frames", DATA[5], forged(5, time_ms=1, charter=bytes(32))), Reason.UNKNOWN_CHARTER),
+        (fault("two_frames", DATA[5], NET.signer("det1").object(FRAMES[5])), Reason.WRONG_ROLE),
+        (fault("two_frames", DATA[5], sample(5)), Reason.WRONG_KIND),
+    ],
+)
+def test_what_shows_no_two_frames(given: Fault, reason: Reason) -> None:
+    refused(given, reason)
+
+
+def test_two_frames_of_two_keys_or_across_a_resume_are_no_fault() -> None:
+    rekeyed = charter(nodes=nodes(manager=OTHER_KEY.public))
+    resumed = charter(3, resume=Resume(4, bytes(32)))
+    still = charter(4, resume=Resume(4, bytes(32)), title="it still says so")
+    plain = charter(5, title="it says nothing")
+    known = {one.hash: one for one in (NET.sealed, rekeyed, resumed, still, plain)}
+    refused(fault("two_frames", DATA[5], forged(5, "another manager", charter=rekeyed.hash)), charters=known)
+    for after in (resumed, still):
+        refused(fault("two_frames", DATA[5], forged(5, charter=after.hash)), charters=known)
+        refused(fault("two_frames", forged(5, charter=after.hash), DATA[5]), charters=known)
+    one, other = forged(5, charter=resumed.hash), forged(5, charter=still.hash)
+    assert shown(fault("two_frames", one, other), known).charter == still
+    assert shown(fault("two_frames", DATA[5], forged(5, charter=plain.hash)), known).charter == plain
+
+
+# --- bad_frame ----------------------------------------------------------------------------------------
+
+
+def test_a_frame_that_is_impossible_alone_or_after_the_one_before_shows_it() -> None:
+    shown(fault("bad_frame", forged(5, root=bytes(32))))
+    shown(fault("bad_frame", forged(5, devices=FRAMES[5].devices[::-1])))
+    gone = forged(5, miners=FRAMES[5].miners[1:])
+    shown(fault("bad_frame", DATA[4], gone))
+    shown(fault("bad_frame", DATA[3], forged(4, previous=bytes(32)), frame=4))  # it is not after our frame 3
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (fault("bad_frame", DATA[5]), Reason.NOT_PROVEN),
+        (fault("bad_frame", DATA[4], DATA[5]), Reason.NOT_PROVEN),
+        (fault("bad_frame", DATA[3], DATA[5]), Reason.NOT_PROVEN),
+        (fault("bad_frame", DATA[5], DATA[4], frame=4), Reason.NOT_PROVEN),
+        (fault("bad_frame", forged(5, root=bytes(32)), frame=6), Reason.NOT_PROVEN),
+        (fault("bad_frame", DATA[4], forged(5, "det1", root=bytes(32))), Reason.BAD_SIGNATURE),
+        (fault("bad_frame", DATA[3], DATA[4], DATA[5]), Reason.NOT_PROVEN),
+        # What is wrong with a frame alone is shown with that frame alone: the other one is no matter.
+        (fault("bad_frame", DATA[4], forged(5, root=bytes(32))), Reason.NOT_PROVEN),
+    ],
+)
+def test_what_shows_no_bad_frame(given: Fault, reason: Reason) -> None:
+    refused(given, reason)
+
+
+def test_a_frame_after_another_managers_or_after_a_resume_need_not_follow() -> None:
+    rekeyed = charter(nodes=nodes(manager=OTHER_KEY.public))
+    resumed = charter(3, resume=Resume(2, bytes(32)))
+    known = {one.hash: one for one in (NET.sealed, rekeyed, resumed)}
+    elsewhere = forged(5, "another manager", charter=rekeyed.hash, previous=bytes(32))
+    refused(fault("bad_frame", DATA[4], elsewhere), charters=known)
+    refused(fault("bad_frame", DATA[4], forged(5, charter=resumed.hash, previous=bytes(32))), charters=known)
+
+
+# --- false_frame --------------------------------------------------------------------------------------
+
+
+def lying(**changes: Any) -> bytes:
+    """Frame 5, which says something else of m01 than its device did."""
+    first, *others = FRAMES[5].miners
+    assert first.miner == "m01"
+    return forged(5, miners=(msgspec.structs.replace(first, **changes), *others))
+
+
+def test_a_frame_that_contradicts_a_sample_it_names_shows_it() -> None:
+    for data in (lying(usage_ns=1), lying(present=False)):
+        shown(fault("false_frame", data, sample(5), about="edge1"))
+
+
+def test_a_frame_that_rests_on_what_is_no_sample_of_that_device_shows_it() -> None:
+    for bad in (b"nonsense", sample(5, "edge2"), NET.signer("mallory", 1).stream(*made_sample())):
+        first, second = FRAMES[5].devices
+        devices = (msgspec.structs.replace(first, leaf=leaf_hash(bad)), second)
+        if bad == sample(5, "edge2"):
+            continue  # two devices name it: which one it is about cannot be told
+        data = forged(5, devices=devices, root=root([one.leaf for one in devices]))
+        shown(fault("false_frame", data, bad, about="edge1"))
+
+
+def made_sample() -> tuple[Sample, str, int]:
+    return NET.message(sample(5), Sample), NET.sealed.topics().sample("edge1"), 0
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (fault("false_frame", DATA[5], sample(5), about="edge1"), Reason.NOT_PROVEN),
+        (fault("false_frame", lying(usage_ns=1), sample(4), about="edge1"), Reason.NOT_PROVEN),
+        (fault("false_frame", lying(usage_ns=1), sample(5, "edge2"), about="edge2"), Reason.NOT_PROVEN),
+        (fault("false_frame", lying(usage_ns=1), sample(5), about="edge2"), Reason.NOT_PROVEN),
+        (fault("false_frame", lying(usage_ns=1), sample(5), about=""), Reason.NOT_PROVEN),
+        (fault("false_frame", lying(usage_ns=1), about="edge1"), Reason.NOT_PROVEN),
+    ],
+)
+def test_what_shows_no_false_frame(given: Fault, reason: Reason) -> None:
+    refused(given, reason)
+
+
+# --- false_note ---------------------------------------------------------------------------------------
+
+VERDICT = verdict(FOG, "m01", 1, 4)
+UNPROVEN = NET.signer("det1").object(
+    msgspec.structs.replace(NET.message(VERDICT, Verdict), votes=NET.message(VERDICT, Verdict).votes[:2])
+)
+
+
+def noting(data: bytes, miner: str = "m01", offence: int = 1, number: int = 5) -> bytes:
+    decision = Decision(object_hash(data), miner, offence)
+    return forged(number, decisions=(decision,))
+
+
+def test_a_note_of_what_is_no_verdict_or_says_something_else_shows_it() -> None:
+    for data, note in (
+        (UNPROVEN, noting(UNPROVEN)),
+        (DATA[3], noting(DATA[3])),
+        (VERDICT, noting(VERDICT, miner="m02")),
+        (VERDICT, noting(VERDICT, offence=2)),
+    ):
+        shown(fault("false_note", note, data))
+    # A verdict on a frame that was not there yet.
+    shown(fault("false_note", noting(VERDICT, number=4), VERDICT, frame=4))
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (fault("false_note", noting(VERDICT), VERDICT), Reason.NOT_PROVEN),
+        (fault("false_note", noting(VERDICT), UNPROVEN), Reason.NOT_PROVEN),
+        (fault("false_note", DATA[5], UNPROVEN), Reason.NOT_PROVEN),
+        (fault("false_note", noting(UNPROVEN)), Reason.NOT_PROVEN),
+        (fault("false_note", noting(UNPROVEN), UNPROVEN, frame=6), Reason.NOT_PROVEN),
+    ],
+)
+def test_what_shows_no_false_note(given: Fault, reason: Reason) -> None:
+    refused(given, reason)
+
+
+def test_of_a_verdict_under_a_charter_that_is_not_known_nothing_can_be_told() -> None:
+    unknown = NET.signer("det1").object(
+        msgspec.structs.replace(NET.message(VERDICT, Verdict), charter=bytes(32))
+    )
+    refused(fault("false_note", noting(unknown), unknown), Reason.UNKNOWN_CHARTER)
+
+
+# --- two_votes, two_samples ---------------------------------------------------------------------------
+
+
+def vote(frame: int = 5, mark: bytes = b"h", name: str = "det2", key: str = "det2") -> bytes:
+    made = Vote("fog1", frame, mark * 32, NET.sealed.hash, ())
+    return Signer(name, key_of(key), NET.network).object(made)
+
+
+def two_votes(*proof: bytes, **changes: Any) -> Fault:
+    return fault("two_votes", *proof, **({"accused": "det2"} | changes))
+
+
+def test_two_votes_of_a_detector_on_one_frame_show_it() -> None:
+    shown(two_votes(vote(), vote(mark=b"i")))
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (two_votes(vote(), vote()), Reason.NOT_PROVEN),
+        (two_votes(vote(), vote(6, b"i")), Reason.NOT_PROVEN),
+        (two_votes(vote(), vote(mark=b"i"), frame=6), Reason.NOT_PROVEN),
+        (two_votes(vote(), vote(mark=b"i"), accused="det1"), Reason.NOT_PROVEN),
+        (two_votes(vote(), vote(mark=b"i", name="det3", key="det3")), Reason.NOT_PROVEN),
+        (two_votes(vote(), vote(mark=b"i", key="det3")), Reason.BAD_SIGNATURE),
+        (two_votes(vote(), vote(mark=b"i"), about="det2"), Reason.NOT_PROVEN),
+        (two_votes(vote(), DATA[5]), Reason.WRONG_KIND),
+        (two_votes(vote()), Reason.NOT_PROVEN),
+    ],
+)
+def test_what_shows_no_two_votes(given: Fault, reason: Reason) -> None:
+    refused(given, reason)
+
+
+def test_two_votes_of_two_keys_of_one_name_are_no_fault() -> None:
+    rekeyed = charter(nodes=nodes(det2=key_of("det2, rotated").public))
+    known = KNOWN | {rekeyed.hash: rekeyed}
+    refused(two_votes(vote(), vote(mark=b"i", key="det2, rotated")), charters=known)
+    assert shown(two_votes(vote(), vote(mark=b"i")), known).charter == NET.sealed
+
+
+def placed(sequence: int = 3, steal_ns: int = 0, device: str = "edge1", session: int = 1) -> bytes:
+    signer = NET.signer(device, session)
+    signer._sequence = sequence - 1
+    return signer.stream(Sample(b"B" * 16, 4, steal_ns, ()), NET.sealed.topics().sample(device), 0)
+
+
+def two_samples(*proof: bytes, **changes: Any) -> Fault:
+    return fault("two_samples", *proof, **({"accused": "edge1", "frame": 0} | changes))
+
+
+def test_two_samples_of_a_device_at_one_place_show_it() -> None:
+    found = shown(two_samples(placed(), placed(steal_ns=1)))
+    assert not halts(found, NET.sealed)
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (two_samples(placed(), placed()), Reason.NOT_PROVEN),
+        (two_samples(placed(), placed(4, 1)), Reason.NOT_PROVEN),
+        (two_samples(placed(), placed(3, 1, session=2)), Reason.NOT_PROVEN),
+        (two_samples(placed(), placed(3, 1, "edge2")), Reason.NOT_PROVEN),
+        (two_samples(placed(), placed(steal_ns=1), accused="edge2"), Reason.NOT_PROVEN),
+        (two_samples(placed(), placed(steal_ns=1), frame=5), Reason.NOT_PROVEN),
+        (two_samples(DATA[5], DATA[5]), Reason.WRONG_KIND),
+    ],
+)
+def test_what_shows_no_two_samples(given: Fault, reason: Reason) -> None:
+    refused(given, reason)
+
+
+# --- claims, and what they make -----------------------------------------------------------------------
+
+
+def unheard(number: int = 5, of: int = 6, **changes: Any) -> Fault:
+    return fault("unheard", sample(of), DATA[number], **({"about": "edge1", "frame": number} | changes))
+
+
+def unseen(number: int = 5, **changes: Any) -> Fault:
+    return fault("unseen", DATA[number], **({"about": "edge1", "frame": number} | changes))
+
+
+def claims(*given: Fault) -> tuple[bytes, ...]:
+    """Each by another detector."""
+    return tuple(NET.signer(name).object(one) for name, one in zip(NET.detectors, given, strict=False))
+
+
+def omission(*proof: bytes, **changes: Any) -> Fault:
+    return fault("omission", *proof, **({"about": "edge1"} | changes))
+
+
+@pytest.mark.parametrize("given", [unheard(), unseen(), unheard(4, 5)])
+def test_a_claim_is_no_more_than_a_word(given: Fault) -> None:
+    found = shown(given)
+    assert found.claim
+    assert not halts(found, NET.sealed)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        unheard(6, 6),  # the frame rests on it
+        unheard(6, 5),  # and on a later one
+        unheard(about="edge2"),
+        unheard(frame=6),
+        unseen(about="edge9"),
+        unseen(frame=6),
+        unseen(accused="det1"),
+        unseen(about="m01"),  # no verdict on it is named
+    ],
+)
+def test_what_is_not_even_a_claim(given: Fault) -> None:
+    refused(given)
+
+
+def test_a_claim_may_be_of_a_verdict_that_nobody_shows() -> None:
+    shown(fault("unseen", noting(VERDICT), about="m01"))
+
+
+@pytest.mark.parametrize("claim", [unheard, unseen])
+def test_as_many_claims_as_make_a_verdict_show_an_omission(claim: Any) -> None:
+    found = shown(omission(*claims(claim(), claim(4), claim(5))))
+    assert not found.claim
+    assert not halts(found, NET.sealed), "the frames that there are stay true"
+    shown(omission(*claims(claim(), claim(), claim(), claim())))
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (omission(*claims(unseen(), unseen())), Reason.NO_QUORUM),
+        (omission(*[claims(unseen())[0]] * 3), Reason.NO_QUORUM),
+        (omission(*claims(unseen(), unseen(), unheard())), Reason.NO_QUORUM),
+        (omission(*claims(unseen(), unseen(), unseen(about="edge2"))), Reason.NOT_PROVEN),
+        (omission(*claims(unseen(), unseen(), unseen()), about="edge2"), Reason.NOT_PROVEN),
+        (omission(*claims(unseen(), unseen(), unseen()), accused="det1"), Reason.NOT_PROVEN),
+        (omission(*claims(unseen(), unseen(), unseen()), frame=4), Reason.NOT_PROVEN),
+        (omission(*claims(unseen(), unseen(), unseen(frame=6))), Reason.NOT_PROVEN),
+        (omission(*claims(unseen(), unseen()), NET.signer("enforcer").object(unseen())), Reason.WRONG_ROLE),
+        (omission(*claims(unseen(), unseen(), fault("two_frames", DATA[5], TWIN))), Reason.NOT_PROVEN),
+        (omission(*claims(unseen(), unseen(), omission(*claims(*[unseen()] * 3)))), Reason.NOT_PROVEN),
+        (omission(*claims(unseen(), unseen()), vote()), Reason.WRONG_KIND),
+    ],
+)
+def test_what_shows_no_omission(given: Fault, reason: Reason) -> None:
+    refused(given, reason)
+
+
+def test_claims_of_long_ago_and_of_today_do_not_add_up() -> None:
+    def late(number: int) -> Fault:
+        return fault("unseen", forged(5, number=number), about="edge1", frame=number)
+
+    last = 5 + CLAIM_WINDOW
+    shown(omission(*claims(unseen(), unseen(), late(last)), frame=last))
+    refused(omission(*claims(unseen(), unseen(), late(last + 1)), frame=last + 1))
+
+
+# --- what follows -------------------------------------------------------------------------------------
+
+OF_EACH_KIND = (
+    fault("two_frames", DATA[5], TWIN),
+    fault("bad_frame", forged(5, root=bytes(32))),
+    fault("false_frame", lying(usage_ns=1), sample(5), about="edge1"),
+    fault("false_note", noting(UNPROVEN), UNPROVEN),
+)
+
+
+@pytest.mark.parametrize("given", OF_EACH_KIND, ids=lambda given: given.kind)
+def test_a_manager_is_done_by_its_own_hand_until_it_is_another_or_a_charter_resumes(given: Fault) -> None:
+    found = shown(given)
+    assert given.kind in OF_MANAGER
+    assert halts(found, NET.sealed)
+    assert halts(found, charter(title="this changes nothing"))
+    assert not halts(found, charter(nodes=nodes(manager=OTHER_KEY.public)))
+    resumed = charter(resume=Resume(4, bytes(32)))
+    assert not halts(found, resumed)
+    # What it does after that is another matter.
+    again = fault("bad_frame", forged(5, root=bytes(32), charter=resumed.hash))
+    found = shown(again, KNOWN | {resumed.hash: resumed})
+    assert halts(found, resumed)
+
+
+def test_every_kind_that_halts_was_shown() -> None:
+    assert {given.kind for given in OF_EACH_KIND} == OF_MANAGER
+
+
+def test_a_verdict_in_a_longer_encoding_than_it_came_in_shows_nothing() -> None:
+    """Its hash is the same, for that is of its body; how long an envelope may be is of what was sent."""
+    body, signature = msgpack.unpackb(UNPROVEN)
+    longer = b"\x92\xc6" + len(body).to_bytes(4, "big") + body + msgpack.packb(signature)
+    assert object_hash(longer) == object_hash(UNPROVEN)
+    shown(fault("false_note", noting(UNPROVEN), UNPROVEN))
+    refused(fault("false_note", noting(UNPROVEN), longer))
+
+
+@pytest.mark.parametrize(
+    "given", [*OF_EACH_KIND, two_votes(vote(), vote(mark=b"i"))], ids=lambda one: one.kind
+)
+def test_no_changed_byte_in_a_proof_is_believed(given: Fault) -> None:
+    # Who published a verdict does not matter, so the last bytes of a proof of false_note, a signature, do not either.
+    proofs = given.proof[:1] if given.kind == "false_note" else given.proof
+    for at, data in enumerate(proofs):
+        for place in range(0, len(data), 7):
+            bent = data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+            proof = (*given.proof[:at], bent, *given.proof[at + 1 :])
+            with pytest.raises(Rejected):
+                verify_fault(msgspec.structs.replace(given, proof=proof), KNOWN)
