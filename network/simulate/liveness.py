@@ -15,11 +15,12 @@ from mint.fault import OF_MANAGER, verify_fault
 from mint.messages.fault import Fault as Misconduct
 from mint.messages.judgement import Vote
 from network.simulate.disks import DetectorDisk
-from network.simulate.faults import AGENT_LIES, CHEATS, LIES, Fault, Plan
+from network.simulate.faults import AGENT_LIES, CHEATS, LIES, Fault
 from network.simulate.ground import Ground
 from network.simulate.nodes import Hands
 from network.simulate.safety import Safety, Violation, message_in
 from network.simulate.schedule import MS, S
+from network.simulate.takings import Takings
 
 PPM = 1_000_000
 # Everyone is back within this long after the faults: 45 s until a silent connection is given up, 10 s of dialling
@@ -37,14 +38,10 @@ class Liveness:
     """Judges one run at its end; `charters` are all that there were."""
 
     def __init__(
-        self,
-        plan: Plan,
-        assumes: frozenset[str],
-        safety: Safety,
-        ground: Ground,
-        charters: tuple[SealedCharter, ...],
+        self, safety: Safety, takings: Takings, ground: Ground, charters: tuple[SealedCharter, ...]
     ) -> None:
-        self._plan, self._assumes, self._safety, self._ground = plan, assumes, safety, ground
+        self._plan, self._assumes = safety.plan, safety.assumes
+        self._safety, self._takings, self._ground = safety, takings, ground
         self._charters = {charter.hash: charter for charter in charters}
 
     def check(self) -> None:
@@ -65,7 +62,9 @@ class Liveness:
         for fault in self._plan.of(CHEATS):
             due_ms = max(fault.at_ms, self._plan.stop_ms) + CONVICTED_MS
             for miner in fault.who:
-                if due_ms > self._plan.end_ms or not self._visible(fault, miner):
+                if due_ms > self._plan.end_ms or not self._takings.clear(fault, miner):
+                    continue
+                if not self._visible(fault, miner):
                     continue
                 lowered = self._safety.lowered.get(miner, [])
                 if not any(fault.at_ms * MS <= at <= due_ms * MS for at in lowered):

@@ -18,6 +18,7 @@ from network.simulate.operator import resume
 from network.simulate.safety import Safety, Violation, message_in
 from network.simulate.scenarios import scenario_of
 from network.simulate.schedule import MS
+from network.simulate.takings import Takings
 
 # How often whoever waits is told how far it is: in simulated ms.
 STEP_MS = 10_000
@@ -51,6 +52,7 @@ def run(plan: Plan, tell: Callable[[float], None] = lambda _: None) -> Result:
     safety = Safety(plan, assumes)
     fog = Fog(plan, safety.observe, safety.wrote)
     safety.ground = ground = fog.ground
+    takings = Takings(plan, ground, fog.charter.charter)
     charters: list[SealedCharter] = [fog.charter]
     rule: str | None = None
     text = ""
@@ -60,7 +62,7 @@ def run(plan: Plan, tell: Callable[[float], None] = lambda _: None) -> Result:
         for until_ms in (*range(STEP_MS, plan.end_ms, STEP_MS), plan.end_ms):
             fog.run(until_ms)
             tell(until_ms / plan.end_ms)
-        Liveness(plan, assumes, safety, ground, tuple(charters)).check()
+        Liveness(safety, takings, ground, tuple(charters)).check()
     except Violation as violation:
         rule, text = violation.rule, violation.text
     except Exception as error:  # whatever a component raises is a violation too

@@ -44,7 +44,7 @@ class Safety:
     """
 
     def __init__(self, plan: Plan, assumes: frozenset[str]) -> None:
-        self._plan, self._assumes = plan, assumes
+        self.plan, self.assumes = plan, assumes
         self.ground: Ground
         self._quorum = 2 * plan.size.f_detectors + 1
         self._liars = plan.named(LIES)
@@ -112,7 +112,7 @@ class Safety:
                 raise Violation(
                     "S2", f"{by} put {miner} low for offence {offence}, which no quorum voted for"
                 )
-        if miner in self.innocent and self._assumes >= {"log", "quorum"}:
+        if miner in self.innocent and self.assumes >= {"log", "quorum"}:
             raise Violation("S1", f"{by} put {miner} low, which never took more than its share")
 
     # --- votes and verdicts ---
@@ -141,7 +141,7 @@ class Safety:
             raise Violation(
                 "S2", f"{host.name} published a verdict on {verdict.miner} that no quorum voted for"
             )
-        spared = verdict.evidence != BY_QUORUM or self._assumes >= {"log", "quorum"}
+        spared = verdict.evidence != BY_QUORUM or self.assumes >= {"log", "quorum"}
         if verdict.miner in self.innocent and spared:
             raise Violation(
                 "S1",
@@ -152,7 +152,7 @@ class Safety:
 
     def _append(self, append: Append) -> None:
         """S3, S6: an honest manager keeps one frame a number, ever, and decides each offence once."""
-        if "log" not in self._assumes:
+        if "log" not in self.assumes:
             return
         for stored in append.frames:
             number, frame_hash, data = stored.kept
@@ -170,7 +170,7 @@ class Safety:
         """S4, S6: what is told was kept, and what is told twice is a fork."""
         frame_hash = object_hash(data)
         frame = message_in(data, Frame)
-        if "log" in self._assumes and self._kept_frames.get(frame.number) != frame_hash:
+        if "log" in self.assumes and self._kept_frames.get(frame.number) != frame_hash:
             raise Violation("S6", f"{host.name} told frame {frame.number}, which it had not kept")
         told = self._told_frames.setdefault(frame.previous, set())
         told.add(frame_hash)
