@@ -21,8 +21,36 @@ Bend = Callable[[bytes], bytes]
 
 EXTREMES = (0, 1, -1, 2, 127, 128, 255, 256, 2**31, 2**32, MOST - 1, MOST, MOST + 1, 2**64 - 1, -(2**63))
 FLOATS = (0.0, -1.0, 1e308, math.inf, -math.inf, math.nan)
-TEXTS = ("", "x", "manager", "det1", "det4", "edge1", "edge2", "m01", "m02", "enforcer", "operator",
-         "mint/1/fog1/frame", "x" * 33, "x" * 241, "+", "#", "../m01", "A", "\n", "é", "\x00")  # fmt: skip
+# Names that there are in a fog of the fuzzer, and what is no name.
+NAMES = (
+    "manager",
+    "det1",
+    "det4",
+    "edge1",
+    "edge2",
+    "enforcer",
+    "m01",
+    "m02",
+    "m03",
+    "m04",
+    "operator",
+    "fog1",
+)
+TEXTS = (
+    "",
+    "x",
+    "mint/1/fog1/frame",
+    "x" * 33,
+    "x" * 241,
+    "+",
+    "#",
+    "../m01",
+    "A",
+    "\n",
+    "é",
+    "\x00",
+    *NAMES * 3,
+)
 LENGTHS = (0, 1, 15, 16, 17, 31, 32, 33, 63, 64, 65, 300, 5_000)
 # More than any list of a message may hold, and few enough to be made quickly.
 MANY = 300
@@ -64,10 +92,25 @@ def changed(rng: random.Random, message: T, bend: Bend) -> T:
     `bend` makes something else of a field of bytes: a hash, or an envelope within.
     """
     names = message.__struct_fields__
-    if not names:
-        return message
-    name = names[_below(rng, len(names))]
-    return msgspec.structs.replace(message, **{name: _other(rng, getattr(message, name), bend)})
+    # Deep down as likely as here: a name in a reading of a sample is one of many fields.
+    sizes = [_size(getattr(message, name)) if rng.random() < 0.5 else 1 for name in names]
+    at = _below(rng, sum(sizes))
+    for name, size in zip(names, sizes, strict=True):
+        at -= size
+        if at < 0:
+            return msgspec.structs.replace(message, **{name: _other(rng, getattr(message, name), bend)})
+    return message
+
+
+def _size(value: object) -> int:
+    """How many plain values there are in it."""
+    match value:
+        case tuple():
+            return 1 + sum(map(_size, value))
+        case msgspec.Struct():
+            return sum(_size(getattr(value, name)) for name in value.__struct_fields__)
+        case _:
+            return 1
 
 
 def _other(rng: random.Random, value: object, bend: Bend) -> object:
@@ -100,7 +143,7 @@ def _integer(rng: random.Random, value: int) -> int:
         case 1:
             return value - 1
         case 2:
-            return value + rng.randrange(-100, 100) * 10 ** _below(rng, 12)
+            return value + int(rng.randrange(-100, 100) * 10 ** _below(rng, 12))
         case _:
             return EXTREMES[_below(rng, len(EXTREMES))]
 
@@ -131,5 +174,4 @@ def _items(rng: random.Random, value: tuple[object, ...], bend: Bend) -> tuple[o
 
 
 def _below(rng: random.Random, end: int) -> int:
-    below: int = rng.randrange(end) if end > 0 else 0
-    return below
+    return int(rng.randrange(end)) if end > 0 else 0

@@ -32,8 +32,8 @@ CASTS: tuple[tuple[str, ...], ...] = (
     ("manager",),
     ("manager", "det4", "edge2"),
 )
-# Seconds at the beginning and at the end, seconds of lies, lies in each.
-BEFORE_S, LYING_S, LIES = 6, 25, 24
+# Seconds at the beginning, seconds of lies, lies in each; and where they are to fill what can be filled.
+BEFORE_S, LYING_S, LIES, FLOOD = 6, 25, 24, 200
 # Until a cheat that doubles its quota is convicted and put back; 4 to 7 s where nobody lies.
 CAUGHT_S = 40
 CHEAT, HONEST_DEVICE = "m01", "edge1"
@@ -49,7 +49,7 @@ class Told:
     verdicts: int
 
 
-def campaign(seed: int, cast: tuple[str, ...]) -> Told:
+def campaign(seed: int, cast: tuple[str, ...], lies_a_second: int = LIES) -> Told:
     """Run one.
 
     Raises:
@@ -65,13 +65,15 @@ def campaign(seed: int, cast: tuple[str, ...]) -> Told:
         fog.cheat(CHEAT)
     injected = 0
     for _ in range(LYING_S):
-        for _ in range(rng.randrange(2 * LIES)):
+        for _ in range(rng.randrange(2 * lies_a_second)):
             lies.tell(rng)
             injected += 1
-            if rng.random() < 0.1:
+            if rng.random() < 2.0 / lies_a_second:
                 fog.run(rng.choice((0.01, 0.3, 1.0, 3.0)))
         if rng.random() < 0.1:
             fog.restart(rng.choice(sorted(fog.actors)))
+        if rng.random() < 0.1:
+            fog.kill(rng.choice(sorted(fog.actors)), rng.randrange(8))
         fog.run(1)
     for actor in fog.actors.values():
         laws.check(actor)

@@ -93,6 +93,8 @@ class Actor:
     def __init__(self, fog: Fog, name: str) -> None:
         self.fog, self.name, self.role = fog, name, fog.net.roles[name]
         self.session = 0
+        # How many more effects are carried out before it is killed; None: it is not.
+        self.killed_in: int | None = None
         self.disk: MemoryStorage | DetectorDisk | EnforcerDisk | None = {
             Role.MANAGER: MemoryStorage,
             Role.DETECTOR: DetectorDisk,
@@ -146,6 +148,13 @@ class Actor:
 
     def _call(self, what: str, work: Callable[[], Sequence[Effect | Look]]) -> None:
         for effect in self.fog.laws.call(self, what, work):
+            if self.killed_in is not None:
+                self.killed_in -= 1
+                if self.killed_in < 0:
+                    self.killed_in = None
+                    self.start()
+                    self.connected()
+                    return
             match effect:
                 case Keep():
                     assert isinstance(self.disk, MemoryStorage | DetectorDisk)
@@ -270,6 +279,10 @@ class Fog:
         actor.start()
         actor.connected()
         self.deliver()
+
+    def kill(self, name: str, effects: int) -> None:
+        """Killed once it has carried out so many more effects, and started again at once."""
+        self.actors[name].killed_in = effects
 
     def set_quota(self, miner: str, quota: Quota) -> None:
         """Somebody writes a miner's quota."""

@@ -216,7 +216,9 @@ def census(part: object) -> Iterator[tuple[str, int]]:
             items: Iterable[Any] = value.values() if isinstance(value, dict) else value
             todo.extend((path + "[]", item) for item in items)
         elif type(value).__module__.startswith(OURS) and not isinstance(value, msgspec.Struct):
-            names: Iterable[str] = getattr(value, "__dict__", None) or getattr(type(value), "__slots__", ())
+            names: Iterable[str] = (
+                getattr(value, "__dict__", None) or getattr(type(value), "__slots__", ()) or ()
+            )
             todo.extend(
                 (f"{path}.{name}", getattr(value, name))
                 for name in names

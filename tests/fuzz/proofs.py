@@ -46,20 +46,20 @@ class Prover:
 
     def fault(self, rng: random.Random, kind: FaultKind | None = None) -> Fault | None:
         """A fault of this kind (None: of any); None where nothing was signed that it could hold."""
-        kind = kind or rng.choice(KINDS)
+        chosen: FaultKind = rng.choice(KINDS) if kind is None else kind
         about = rng.choice(ABOUT)
-        if kind == "omission":
+        if chosen == "omission":
             return self._omission(rng, about)
-        held = HOLDS[kind]
+        held = HOLDS[chosen]
         if any(not self._envelopes.get(name) for name in held):
             return None
         proof = self._proof(rng, held)
-        if kind == "bad_frame" and rng.random() < 0.5:
+        if chosen == "bad_frame" and rng.random() < 0.5:
             proof = proof[1:]
-        accused, frame = _of(proof[-1] if kind in ("unheard", "bad_frame") else proof[0])
+        accused, frame = _of(proof[-1] if chosen in ("unheard", "bad_frame") else proof[0])
         if rng.random() < 0.1:
             accused, frame = rng.choice(("manager", "det1", "edge1")), rng.randrange(50)
-        return Fault("fog1", kind, accused, frame, about, proof)
+        return Fault("fog1", chosen, accused, frame, about, proof)
 
     def _proof(self, rng: random.Random, held: tuple[str, ...]) -> tuple[bytes, ...]:
         """Mostly of what belongs together: two of one thing, or a frame with what it names."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fuzz.campaign import CASTS, campaign
+from tests.fuzz.campaign import CASTS, FLOOD, campaign
 
 SEEDS = (1, 2, 3)
 
@@ -18,3 +18,8 @@ def test_lies_end_in_rejections_or_faults_and_everyone_goes_on(cast: tuple[str, 
     told = campaign(seed, cast)
     assert told.injected > 300
     assert told.rejected > 100
+
+
+@pytest.mark.parametrize("cast", [("det4", "edge2"), ("manager",)], ids="+".join)
+def test_a_flood_of_lies_fills_nothing(cast: tuple[str, ...]) -> None:
+    assert campaign(1, cast, FLOOD).injected > 2_000

@@ -59,6 +59,10 @@ class Amid(RuleBasedStateMachine):
     def it_is_killed_and_starts_again(self) -> None:
         self.fog.restart(self.target)
 
+    @rule(effects=st.integers(0, 6))
+    def it_is_killed_amid_what_it_does(self, effects: int) -> None:
+        self.fog.kill(self.target, effects)
+
     @precondition(lambda self: not self.laws.cheats)
     @rule()
     def a_miner_cheats(self) -> None:
