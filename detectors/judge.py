@@ -36,9 +36,6 @@ from mint.budget import BudgetRule
 from mint.charter.model import Detection, budget_rule
 from mint.messages.judgement import Evidence
 
-# An SSA accusation begins at the last multiple of so many ticks: detectors whose floats differ by a tick still name
-# the same offence.
-SINCE = 16
 # W wavers about h for long after a gain has ended: it is said again only after it was below this share of h.
 REARM = 0.5
 # Ticks for which a lie that was told once stands: a vote may have to wait for a sample.
@@ -206,7 +203,7 @@ class Judge:
         """Whose use grows above entitlement by more than its noise, where no kernel law holds."""
         decides = ~self._lawful if seen.percent is None else np.ones(len(self.names), bool)
         rows = np.flatnonzero(decides & (statistics.h < statistics.W))
-        since = self._since(seen.number)
+        since = seen.number - 1
         return [
             Conviction(self.names[row], row, "ssa", since, _growth(statistics, row)) for row in rows.tolist()
         ]
@@ -242,7 +239,7 @@ class Judge:
         """Whose telemetry was told to be no telemetry a little while ago."""
         self._lies = {name: lie for name, lie in self._lies.items() if number - lie[0] < LASTING}
         return [
-            Conviction(name, self._rows[name], "ssa", self._since(began), reason)
+            Conviction(name, self._rows[name], "ssa", began - 1, reason)
             for name, (began, reason) in self._lies.items()
         ]
 
@@ -307,9 +304,6 @@ class Judge:
 
     def _rows_of(self, miners: Collection[str]) -> list[int]:
         return [self._rows[miner] for miner in miners if miner in self._rows]
-
-    def _since(self, number: int) -> int:
-        return (number - 1) // SINCE * SINCE
 
     def state(self) -> dict[str, Any]:
         """Everything that later findings depend on but terms and parameters, as plain data."""

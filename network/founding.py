@@ -141,7 +141,8 @@ def sign(layout: Layout, operator: SigningKey, above: Charter | None = None) -> 
     """Sign the charter.toml of a network as its operator, beside it; `above` is the one signed before.
 
     Raises:
-        InputError: the file is wrong or has expired, or its version is not above the one signed before.
+        InputError: the file is wrong or has expired, its version is not above the one signed before, or it lacks
+            where the log was resumed.
     """
     charter = written(layout, operator.public)
     if above is not None and charter != above and charter.version <= above.version:
@@ -149,6 +150,12 @@ def sign(layout: Layout, operator: SigningKey, above: Charter | None = None) -> 
             f"{layout.charter_toml}: network.version",
             f"{charter.version} is not above {above.version}, which is signed already",
             f"set version = {above.version + 1}",
+        )
+    if above is not None and above.resume is not None and charter.resume is None:
+        raise InputError(
+            f"{layout.charter_toml}: resume",
+            "is not there any more, so what was shown of the manager before it would halt the log again",
+            f"keep [resume] with frame = {above.resume.frame}",
         )
     sealed = seal(charter, operator)
     write_atomic(layout.charter, sealed.data)

@@ -117,11 +117,13 @@ class Resume(Wire, frozen=True):
     """Where the frame log goes on under this charter: after frame `frame`, which has this hash.
 
     The operator names it where a manager's key is replaced, or where a manager was shown to have forked the log: what
-    it signed after that frame is void.
+    it signed after that frame is void. It is done once, however many later charters still say it; `again` counts how
+    often the log was resumed after this frame before, so that it can be once more.
     """
 
     frame: Nat
     hash: Hash
+    again: Nat = 0
 
 
 class Charter(Wire, frozen=True, dict=True):

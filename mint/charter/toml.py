@@ -116,6 +116,7 @@ class _Pardon(_Table, frozen=True):
 class _Resume(_Table, frozen=True):
     frame: Annotated[int, Meta(ge=0, le=2**63 - 1)]
     hash: str
+    again: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
 
 
 class _File(_Table, frozen=True):
@@ -304,7 +305,7 @@ def _key(text: str, where: str) -> bytes:
 
 def _resume(written: _Resume, where: str) -> model.Resume:
     mend = "copy the frame's number and hash from `mint verify --live`"
-    return model.Resume(written.frame, _hex(written.hash, where, "a frame's hash", mend))
+    return model.Resume(written.frame, _hex(written.hash, where, "a frame's hash", mend), written.again)
 
 
 def _hex(text: str, where: str, what: str, mend: str) -> bytes:

@@ -139,6 +139,7 @@ def test_a_resume_names_a_frame_by_its_number_and_hash_and_is_nowhere_else() -> 
     assert written().resume is None
     resume = f'[resume]\nframe = 90\nhash = "{"0a" * 32}"\n'
     assert written(TEXT + resume).resume == Resume(90, b"\n" * 32)
+    assert written(TEXT + resume + "again = 1\n").resume == Resume(90, b"\n" * 32, 1)
     for wrong, place in (("0a" * 31, "resume.hash"), ("zz" * 32, "resume.hash")):
         with pytest.raises(InputError, match="mint verify --live") as caught:
             written(TEXT + resume.replace("0a" * 32, wrong))

@@ -6,8 +6,8 @@
     fog.down("det2", 30)                       # killed, and started again from its disk after so many periods
     fog.lost = lambda sender, receiver, topic: ...
 
-What everyone said is in `votes`, `verdicts` and `faults`. A second vote on a frame, and a vote that was not kept before it
-was cast, fail at once.
+What everyone said is in `votes`, `verdicts` and `faults`. A second vote on a frame, and a vote that was not kept before
+it was cast, fail at once.
 """
 
 from __future__ import annotations
@@ -114,9 +114,9 @@ class Part:
         else:
             self.part = Agent(self.member, self.state, fog.now)
         self.filters = [one.filter for one in self.part.subscriptions()]
-        self.carry_out(self.part.connected(fog.now))
-        for topic, data in list(fog.retained.items()):
+        for topic, data in fog.retained.items():  # it subscribes before it says anything
             fog.deliver("broker", self, topic, data)
+        self.carry_out(self.part.connected(fog.now))
 
     @property
     def state(self) -> State:
@@ -197,7 +197,7 @@ class Fog:
     def now(self) -> Now:
         return Now(self.now_ns, T0_MS + self.now_ns // MS)
 
-    def at(self, at_ns: int, work: Callable[..., None], *what: Any) -> None:  # noqa: ANN401
+    def at(self, at_ns: int, work: Callable[..., None], *what: Any) -> None:
         self._count += 1
         heapq.heappush(self._queue, (at_ns, self._count, work, what))
 
@@ -339,9 +339,9 @@ class Fog:
         """The kinds of faults that were told (by these)."""
         return [fault.kind for name, fault in self.faults if not names or name in names]
 
-    def forged(self, number: int, by: HashKey | None = None, **changes: Any) -> bytes:  # noqa: ANN401
-        """Frame `number` of the log with changes, signed by the manager."""
-        frame = msgspec.structs.replace(frame_in(self.data_of(number)), **changes)
+    def forged(self, of: int, /, by: HashKey | None = None, **changes: Any) -> bytes:
+        """Frame number `of` of the log with changes, signed by the manager."""
+        frame = msgspec.structs.replace(frame_in(self.data_of(of)), **changes)
         return Signer("manager", by or self.net.keys["manager"], self.net.network).object(frame)
 
     def check_logs(self) -> None:

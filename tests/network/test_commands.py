@@ -107,6 +107,18 @@ def test_an_expired_charter_is_not_signed(mint: Mint, fleet: Path, command: str)
     assert "network.expires: lies in the past" in said
 
 
+def test_a_resume_is_not_taken_out_again(mint: Mint, fleet: Path) -> None:
+    toml = fleet / "charter.toml"
+    founded = toml.read_text()
+    resume = f'\n[resume]\nframe = 90\nhash = "{"0a" * 32}"\n'
+    toml.write_text(founded.replace("version = 1", "version = 2") + resume)
+    assert mint("charter", "sign", "--dir", str(fleet))[0] == 0
+    toml.write_text(founded.replace("version = 1", "version = 3"))
+    code, said = mint("charter", "sign", "--dir", str(fleet))
+    assert (code, said.count("\n")) == (2, 1)
+    assert "keep [resume] with frame = 90" in said
+
+
 def test_a_broken_signed_charter_is_not_signed_over(mint: Mint, fleet: Path) -> None:
     (fleet / "charter.signed").write_bytes(b"junk")
     code, said = mint("charter", "sign", "--dir", str(fleet))

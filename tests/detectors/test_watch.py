@@ -1,0 +1,267 @@
+"""What is left out is claimed by who watches, and is a fault by a quorum of them; a correct manager is never shown to lie."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import msgspec
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from detectors.detector import Detector
+from detectors.watch import PATIENCE, SHOWN_WITHIN, SLICE
+from mint.charter.model import Entitlement
+from mint.fault import OF_MANAGER, verify_fault
+from mint.messages.frame import Decision
+from mint.messages.sample import Sample
+from tests.builders import MS, T0_MS
+from tests.detectors.fog import FastNet, Fog
+from tests.detectors.test_faults import next_frame
+
+DETECTORS = ("det1", "det2", "det3", "det4")
+EDGES = ("edge1", "edge2")
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
+
+
+def nothing_shown(fog: Fog) -> None:
+    """No claim has become a fault, and nobody has halted."""
+    assert set(fog.kinds()) <= {"unheard", "unseen"}
+    assert not any(part.part._faults.done for part in fog.parts.values() if isinstance(part.part, Detector))
+
+
+@pytest.mark.parametrize("detectors", [1, 4, 7])
+def test_every_device_is_watched_by_f_and_one_at_any_time_and_by_all_in_turn(detectors: int) -> None:
+    fog = Fog(FastNet(miners=5, devices=5, detectors=detectors))
+    watches = {name: fog.detector(name)._watch.watches for name in fog.net.detectors}
+    for device in ("edge1", "edge3", "edge5"):
+        for number in range(1, 3 * SLICE * detectors, 5):
+            seeing = [name for name, sees in watches.items() if sees(device, number)]
+            assert len(seeing) == fog.net.charter.f_detectors + 1
+        for sees in watches.values():
+            assert any(sees(device, number) for number in range(0, SLICE * detectors, SLICE))
+    assert not any(sees("edge9", 1) for sees in watches.values())
+
+
+# --- omissions ----------------------------------------------------------------------------------------
+
+
+def omitting(fog: Fog) -> None:
+    fog.lost = lambda sender, receiver, topic: (receiver, topic) == ("manager", fog.topics.sample("edge1"))
+
+
+def test_a_device_that_is_left_out_is_an_omission_by_a_quorum_of_claims_and_halts_nobody() -> None:
+    fog = Fog()
+    fog.run(20)
+    omitting(fog)
+    fog.run(PATIENCE - 1)
+    assert fog.faults == []
+    fog.run(6 * SLICE)
+    claimed = {name for name, fault in fog.faults if fault.kind == "unheard"}
+    assert len(claimed) >= fog.net.charter.quorum
+    shown = [fault for _, fault in fog.faults if fault.kind == "omission"]
+    assert {(fault.accused, fault.about) for fault in shown} == {("manager", "edge1")}
+    assert len({name for name, fault in fog.faults if fault.kind == "omission"}) == 4, "told by all, once"
+    assert len(shown) == 4
+    for fault in shown:
+        assert verify_fault(fault, fog.charters).accused == "manager"
+    assert set(fog.numbers()) == {fog.newest}
+    assert not any(fog.detector(name)._faults.done for name in DETECTORS)
+
+
+def test_what_one_detector_alone_has_heard_is_no_fault() -> None:
+    fog = Fog()
+    fog.run(20)
+    sample = fog.topics.sample("edge1")
+    fog.lost = lambda sender, receiver, topic: (
+        topic == sample and receiver in ("manager", "det2", "det3", "det4")
+    )
+    fog.run(8 * SLICE)
+    assert set(fog.kinds()) == {"unheard"}
+    assert {name for name, _ in fog.faults} == {"det1"}
+
+
+def test_a_sample_that_nobody_shows_is_an_omission() -> None:
+    fog = Fog()
+    fog.run(20)
+    sample, reply = fog.topics.sample("edge1"), fog.topics.frame_reply("")
+    fog.lost = lambda sender, receiver, topic: (
+        receiver in DETECTORS and (topic == sample or topic.startswith(reply))
+    )
+    fog.run(SHOWN_WITHIN - 1)
+    assert fog.faults == []
+    fog.run(8 * SLICE)
+    assert {(f.accused, f.about) for _, f in fog.faults if f.kind == "omission"} == {("manager", "edge1")}
+
+
+def test_a_sample_that_was_not_heard_is_asked_for_and_then_compared() -> None:
+    fog = Fog()
+    fog.run(20)
+    sample = fog.topics.sample("edge1")
+    fog.lost = lambda sender, receiver, topic: receiver in DETECTORS and topic == sample
+    fog.run(8 * SLICE)
+    assert fog.faults == []
+    asked = [fog.opened(data).message for _, topic, data in fog.said if topic == fog.topics.frame_request()]
+    assert any(getattr(request, "proofs", False) for request in asked)
+
+
+def test_a_frame_with_a_verdict_that_nobody_shows_is_not_judged_and_is_an_omission() -> None:
+    fog = Fog()
+    fog.run(14.5)
+    fog.parts["manager"].stop()
+    at = fog.newest
+    miners = tuple(
+        msgspec.structs.replace(entry, present=False, offences=int(entry.miner == "m01"))
+        for entry in fog.frames[at].miners
+    )
+    data = next_frame(fog, miners=miners, decisions=(Decision(b"v" * 32, "m01", 1),))
+    for number in range(at + 2, at + 5 + SHOWN_WITHIN):
+        for name in DETECTORS:
+            fog.say(name, fog.topics.frame(), data)
+        if number < at + SHOWN_WITHIN:
+            assert fog.faults == []
+        previous = fog.opened(data).hash
+        data = next_frame(fog, number=number, previous=previous, miners=miners)
+        fog.run(1)
+    fog.run(1)
+    assert set(fog.numbers()) == {at}
+    assert Counter(fog.kinds()) == {"unseen": 4, "omission": 4}
+
+
+# --- never against a correct manager ------------------------------------------------------------------
+
+
+def device_says(fog: Fog, session: int, *samples: Sample, late_ms: int = 0) -> None:
+    """Edge1's key says something of its own making."""
+    signer = fog.net.signer("edge1", session)
+    for sample in samples:
+        time_ms = T0_MS + fog.now_ns // MS - late_ms
+        fog.publish(
+            "edge1", fog.topics.sample("edge1"), signer.stream(sample, fog.topics.sample("edge1"), time_ms)
+        )
+
+
+def plain(fog: Fog, boot: bytes = b"B" * 16, *, steal_ns: int = 10**9, ahead_ns: int = 0) -> Sample:
+    edge = fog.edges["edge1"]
+    return msgspec.structs.replace(edge.sample(fog.now_ns + ahead_ns), boot=boot, steal_ns=steal_ns)
+
+
+def wrong_time(fog: Fog) -> None:
+    device_says(fog, 9, plain(fog), late_ms=-200_000)
+
+
+def fast_clock(fog: Fog) -> None:
+    fog.run(70)  # past the time in which a clock settles
+    device_says(fog, 9, plain(fog, ahead_ns=60 * 10**9))
+
+
+def backwards(fog: Fog) -> None:
+    device_says(fog, 9, plain(fog), plain(fog, steal_ns=0))
+
+
+def another_miner(fog: Fog) -> None:
+    device_says(fog, 9, Sample(b"B" * 16, 4, 10**9, fog.edges["edge2"].sample(fog.now_ns).miners))
+
+
+def back_in_an_old_boot(fog: Fog) -> None:
+    device_says(fog, 9, plain(fog, b"C" * 16), plain(fog, b"B" * 16))
+
+
+def too_many(fog: Fog) -> None:
+    device_says(fog, 9, *(plain(fog, ahead_ns=n * MS) for n in range(200)))
+
+
+LIES: dict[str, Callable[[Fog], None]] = {
+    "of another time": wrong_time,
+    "by a clock that gains": fast_clock,
+    "that run backwards": backwards,
+    "of miners elsewhere": another_miner,
+    "of a boot that has ended": back_in_an_old_boot,
+    "too many": too_many,
+}
+
+
+@pytest.mark.parametrize("kind", LIES)
+def test_a_device_does_not_bring_a_fault_on_the_manager_by_samples_that_it_must_refuse(kind: str) -> None:
+    fog = Fog()
+    fog.run(20)
+    fog.parts["edge1"].stop()
+    fog.run(3)
+    LIES[kind](fog)
+    fog.run(6 * SLICE)
+    assert fog.faults == []
+    assert fog.parts["manager"].member.rejections.by_reason.total() >= 1, "it has refused something"
+
+
+def richer(fog: Fog, version: int) -> None:
+    granted = Entitlement(100_000 + version, 0, 1 << 26, 1 << 20)
+    miners = tuple(
+        msgspec.structs.replace(m, entitlement=granted) if m.name == "m01" else m
+        for m in fog.net.charter.miners
+    )
+    fog.charter(fog.net.next_version(version=version, miners=miners))
+
+
+@settings(max_examples=15, phases=PHASES)
+@given(
+    st.integers(0, 10**6),
+    st.integers(0, 25),
+    st.integers(2, 1500),
+    st.lists(
+        st.sampled_from(["reboot", "agent", "manager", "detector", "all", "charter", "cut"]), max_size=8
+    ),
+)
+def test_whatever_is_lost_late_or_restarted_nothing_is_shown_against_a_correct_manager(
+    seed: int, percent: int, most_ms: int, befalls: list[str]
+) -> None:
+    fog = Fog(seed=seed)
+    rng, version, cut = fog.rng, 1, set[str]()
+    fog.lost = lambda sender, receiver, topic: (
+        rng.random() * 100 < percent or receiver in cut or sender in cut
+    )
+    fog.delay_ns = lambda sender, receiver, topic: rng.randrange(1, most_ms) * MS
+    fog.run(15)
+    for what in befalls:
+        cut.clear()
+        if what == "reboot":
+            edge = rng.choice(EDGES)
+            fog.edges[edge].restart(reboot=True)
+            fog.down(edge, rng.random() * 5)
+        elif what == "charter":
+            version += 1
+            richer(fog, version)
+        elif what == "cut":
+            cut |= set(rng.sample(list(fog.parts), 3))
+        else:
+            names = {"agent": EDGES[:1], "manager": ("manager",), "detector": ("det2",), "all": DETECTORS}[
+                what
+            ]
+            for name in names:
+                if fog.parts[name].up:
+                    fog.down(name, rng.random() * 20)
+        fog.run(rng.randrange(3, 25))
+    cut.clear()
+    fog.run(40)
+    nothing_shown(fog)
+    fog.lost, fog.delay_ns = lambda *_: False, lambda *_: 2 * MS
+    fog.run_until(lambda: set(fog.numbers()) == {fog.newest}, 60)
+    fog.check_logs()
+    assert OF_MANAGER.isdisjoint(fog.kinds())
+
+
+def test_after_an_outage_of_the_broker_that_keeps_frames_and_no_samples_nothing_is_claimed() -> None:
+    fog = Fog()
+    fog.run(20)
+    waiting: list[bytes] = []
+    fog.lost = lambda sender, receiver, topic: receiver in DETECTORS
+    for _ in range(50):
+        fog.run(1)
+        waiting.append(fog.parts["manager"].disk.newest().data)
+    fog.lost = lambda *_: False
+    for name in DETECTORS:
+        fog.reconnect(name)
+        for data in waiting:  # all that was queued comes at once
+            fog.say(name, fog.topics.frame(), data)
+    fog.run(6 * SLICE)
+    assert fog.faults == []
