@@ -73,8 +73,8 @@ class Course:
             self.follower.rewind(first - 1, None)
         self.follower.begun = True
         while page := self._log.frames(self.follower.number + 1, PAGE):
-            if not all(self._again(kept) for kept in page):
-                break
+            for kept in page:
+                self._again(kept)
         if self.past.last is None and newest.hash == self.follower.head:
             self._know(newest)
 
@@ -84,18 +84,14 @@ class Course:
         except Rejected:  # its charter is forgotten
             return
 
-    def _again(self, kept: Kept) -> bool:
-        """Judge a frame again; False: it is void."""
+    def _again(self, kept: Kept) -> None:
         try:
             frame = open_frame(kept.data, self._member.charters)
         except Rejected:  # its charter is forgotten
             self.follower.rewind(kept.number, kept.hash)
-            return True
-        if is_void(frame, self._member.charter.charter):
-            return False
+            return
         self.core.step(frame, frame.number, may_vote=False)
         self._passed(frame)
-        return True
 
     def _passed(self, frame: LogFrame) -> None:
         self.follower.judged(frame)

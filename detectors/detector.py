@@ -301,7 +301,6 @@ class Detector:
         assert resume is not None  # noqa: S101 (who calls this has looked)
         self._notes.connected()
         cut = self._course.rewind(resume, self._charter)
-        # In this order: what is cut is not missed, and what is not cut yet is seen to be void.
         return [Keep(self._memory()), Keep(cut)]
 
     def _begun(self) -> list[Effect]:

@@ -79,7 +79,7 @@ class _Device:
     """What is known of one device.
 
     `boot`: by the newest frame; `ended`: the one before it. `fast`: its clock gains. `tokens`: how many samples it may
-    still send.
+    still send; `floods`: it sent more, and has not been quiet since.
     """
 
     heard: _Heard | None = None
@@ -88,6 +88,7 @@ class _Device:
     clock: DeviceClock | None = None
     fast: bool = False
     tokens: int = MAX_PENDING
+    floods: bool = False
     boot: bytes = b""
     ended: bytes = b""
 
@@ -142,8 +143,15 @@ class Watch:
         place = (body.session, body.sequence)
         self._see_clock(device, sample, now.monotonic_ns)
         device.tokens = max(0, device.tokens - 1)
+        device.floods |= not device.tokens
         timely = abs(body.time_ms - now.wall_ms) <= self._charter.clock_tolerance_ms // 2
-        if live and timely and device.tokens and device.heard is None and self.watches(name, self._number):
+        if (
+            live
+            and timely
+            and not device.floods
+            and device.heard is None
+            and self.watches(name, self._number)
+        ):
             device.heard = _Heard(place, data, sample, self._number)
         return self._two(name, device, place, data)
 
@@ -156,6 +164,7 @@ class Watch:
             if device is None:
                 continue
             device.tokens = min(device.tokens + SAMPLES_A_FRAME, MAX_PENDING)
+            device.floods &= device.tokens < MAX_PENDING
             if entry.boot != device.boot:
                 device.boot, device.ended = entry.boot, device.boot
             if device.heard is not None:

@@ -60,7 +60,7 @@ Who = Callable[[str, str, str], bool]
 class FastNet(Net):
     """A network whose signatures are the simulator's: a keyed hash."""
 
-    def __init__(self, miners: int = 4, devices: int = 2, detectors: int = 4, **changes: object) -> None:
+    def __init__(self, miners: int = 4, devices: int = 2, detectors: int = 4, **changes: Any) -> None:
         super().__init__(miners, devices, detectors, **changes)
         self.signs = HashKey("operator")
         self.keys = {name: HashKey(name) for name in self.roles}

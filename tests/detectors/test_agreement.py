@@ -338,18 +338,23 @@ def test_one_that_knows_only_the_newest_charter_goes_on_without_the_frames_befor
 
 def test_a_verdict_under_a_charter_of_before_its_time_holds_up_nobody() -> None:
     fog = Fog(off=["det2"])
-    fog.enforce = False
     fog.run(20)
+    fog.lost = lambda sender, receiver, topic: receiver == "manager" and "/verdict/" in topic
     fog.cheat("m03")
     fog.run_until(lambda: bool(fog.verdicts))
     second = fog.net.next_version(title="two")
     fog.charter(second)
     fog.run_until(lambda: any(f.charter == second.hash for f in fog.frames.values()))
-    fog.cheat("m03", 0.5)
+    topic, data = next((topic, data) for _, topic, data in fog.said if "/verdict/" in topic)
+    fog.say("manager", topic, data)
     fog.run(20)
+    (noted,) = [frame for frame in fog.frames.values() if frame.decisions]
+    assert noted.charter == second.hash
+    assert fog.verdicts[0].charter == fog.net.sealed.hash
     fog.parts["det2"].charters = [second]
     fog.up("det2")
     fog.run_until(lambda: fog.number("det2") == fog.newest, 60)
+    assert fog.parts["det2"].disk.log.frames(0, 1)[0].number <= noted.number
 
 
 def test_a_frame_of_a_charter_on_its_way_is_judged_when_that_has_come() -> None:

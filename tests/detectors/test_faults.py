@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
@@ -28,7 +29,7 @@ def lying(fog: Fog, data: bytes, *hearers: str) -> None:
         fog.say(name, fog.topics.frame(), data)
 
 
-def next_frame(fog: Fog, /, **changes: object) -> bytes:
+def next_frame(fog: Fog, /, **changes: Any) -> bytes:
     """The frame that would come next, with nothing new in it but the changes."""
     last = frame_in(fog.parts["det1"].disk.log.newest().data)
     devices = tuple(msgspec.structs.replace(entry, leaf=b"") for entry in last.devices)
@@ -270,7 +271,7 @@ def test_what_another_tells_halts_as_well_and_what_is_no_proof_does_not() -> Non
 
 
 def test_every_kind_of_proof_against_the_manager_is_tried_here() -> None:
-    assert OF_MANAGER == {"two_frames", "bad_frame", "false_frame", "false_note"}
+    assert {"two_frames", "bad_frame", "false_frame", "false_note"} == OF_MANAGER
 
 
 # --- detectors and devices ----------------------------------------------------------------------------

@@ -75,6 +75,20 @@ def test_the_operator_may_choose_one_side_of_a_fork(side: int, back: int) -> Non
     goes_on(fog, number, named)
 
 
+def test_one_that_is_on_the_other_side_of_a_fork_and_behind_leaves_it() -> None:
+    fog = Fog()
+    fog.run(24.5)
+    forked(fog, ("det1", "det2", "det3"))
+    number, named = fog.number("det1"), fog.hash_of(fog.number("det1"))
+    fog.say(
+        "det4", fog.topics.frame(), next_frame(fog, number=fog.newest + 1, previous=fog.hash_of(fog.newest))
+    )
+    assert fog.number("det4") == fog.newest + 1 < number
+    fog.parts["manager"].charters.append(fog.resume(number, named))
+    fog.up("manager")
+    goes_on(fog, number, named)
+
+
 def test_by_another_key_of_the_manager() -> None:
     fog = Fog()
     fog.run(24.5)
