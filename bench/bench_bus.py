@@ -152,7 +152,7 @@ async def idle_plain(place: Place) -> float:
         return (time.process_time() - before) / IDLE_S * 1e6
 
 
-async def main() -> None:
+async def measure() -> None:
     """Measure and print."""
     logging.basicConfig(level=logging.ERROR)
     rows = (
@@ -175,5 +175,10 @@ async def main() -> None:
                 print(f"{what:32}{bus:8.0f}{plain:10.0f}{plain / bus:14.2f}", flush=True)
 
 
+def main() -> None:
+    """Measure and print."""
+    asyncio.run(measure())
+
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()
