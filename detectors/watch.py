@@ -145,13 +145,8 @@ class Watch:
         device.tokens = max(0, device.tokens - 1)
         device.floods |= not device.tokens
         timely = abs(body.time_ms - now.wall_ms) <= self._charter.clock_tolerance_ms // 2
-        if (
-            live
-            and timely
-            and not device.floods
-            and device.heard is None
-            and self.watches(name, self._number)
-        ):
+        counts = live and timely and not device.floods
+        if counts and device.heard is None and self.watches(name, self._number):
             device.heard = _Heard(place, data, sample, self._number)
         return self._two(name, device, place, data)
 

@@ -80,9 +80,8 @@ def test_one_that_is_on_the_other_side_of_a_fork_and_behind_leaves_it() -> None:
     fog.run(24.5)
     forked(fog, ("det1", "det2", "det3"))
     number, named = fog.number("det1"), fog.hash_of(fog.number("det1"))
-    fog.say(
-        "det4", fog.topics.frame(), next_frame(fog, number=fog.newest + 1, previous=fog.hash_of(fog.newest))
-    )
+    other = next_frame(fog, number=fog.newest + 1, previous=fog.hash_of(fog.newest), time_ms=7)
+    fog.say("det4", fog.topics.frame(), other)
     assert fog.number("det4") == fog.newest + 1 < number
     fog.parts["manager"].charters.append(fog.resume(number, named))
     fog.up("manager")
@@ -185,6 +184,19 @@ def test_one_that_was_away_finds_its_way(away: str) -> None:
     fog.run(5)
     fog.up("det2")
     goes_on(fog, number, named)
+    assert fog.faults == []
+
+
+def test_the_log_can_be_resumed_again_after_the_same_frame() -> None:
+    fog = Fog()
+    fog.run(24.5)
+    number, named = fog.newest, fog.hash_of(fog.newest)
+    fog.resume(number, named)
+    goes_on(fog, number, named)
+    first = fog.hash_of(number + 1)
+    fog.charter(fog.net.next_version(version=3, resume=Resume(number, named, again=1)))
+    goes_on(fog, number, named)
+    assert fog.hash_of(number + 1) != first
     assert fog.faults == []
 
 

@@ -11,10 +11,10 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from detectors.detector import Detector
-from detectors.watch import PATIENCE, SHOWN_WITHIN, SLICE
+from detectors.watch import LATELY, PATIENCE, SHOWN_WITHIN, SLICE
 from mint.charter.model import Entitlement
 from mint.fault import OF_MANAGER, verify_fault
-from mint.messages.frame import Decision
+from mint.messages.frame import Decision, FrameRequest
 from mint.messages.sample import Sample
 from tests.builders import MS, T0_MS, S
 from tests.detectors.fog import FastNet, Fog
@@ -106,6 +106,19 @@ def test_a_sample_that_was_not_heard_is_asked_for_and_then_compared() -> None:
     assert any(getattr(request, "proofs", False) for request in asked)
 
 
+def test_one_that_catches_up_asks_for_no_samples_of_long_ago() -> None:
+    fog = Fog()
+    fog.run(20)
+    fog.down("det2", 100)
+    fog.run(110)
+    back = fog.newest - 10
+    said = [fog.opened(data).message for _, topic, data in fog.said if topic == fog.topics.frame_request()]
+    requests = [one for one in said if isinstance(one, FrameRequest) and one.client == "det2"]
+    asked = [one.first for one in requests if one.proofs]
+    assert asked, "of the frames right before, it does"
+    assert min(asked) > back - 2 * LATELY
+
+
 def test_a_frame_with_a_verdict_that_nobody_shows_is_not_judged_and_is_an_omission() -> None:
     fog = Fog()
     fog.run(14.5)
@@ -173,10 +186,9 @@ def use_backwards(liar: Liar) -> None:
 
 def miner_elsewhere(liar: Liar) -> None:
     sample = liar.sample()
-    moved = tuple(msgspec.structs.replace(one, miner="m02") for one in sample.miners[:1])
-    later = tuple(msgspec.structs.replace(one, before_ns=one.before_ns + 900 * S, after_ns=one.after_ns + 900 * S)
-                  for one in moved)  # fmt: skip
-    liar.says(msgspec.structs.replace(sample, miners=later))
+    moved = msgspec.structs.replace(sample.miners[0], miner="m02")
+    later = {"before_ns": 10**16, "after_ns": 10**16, "usage_ns": 10**16}
+    liar.says(msgspec.structs.replace(sample, miners=(msgspec.structs.replace(moved, **later),)))
 
 
 def back_in_an_old_boot(liar: Liar) -> None:
