@@ -176,6 +176,9 @@ def goes_on(fog: Fog, laws: Laws) -> None:
 def goes_on_without(fog: Fog) -> None:
     """Where the manager lies, its log is followed, or a proof against it is at hand.
 
+    Who was shown a frame with a far number, and nothing that lies between, has gone on after that: as far as it knows
+    the log is there, and it waits for what comes next.
+
     Raises:
         Finding: a detector stands still.
     """
