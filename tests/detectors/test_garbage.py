@@ -49,7 +49,8 @@ def heard() -> tuple[Fog, list[tuple[str, str, bytes]]]:
     fog.say("det3", fog.topics.vote("det4"), fog.net.signer("det4").object(fog.votes["det1"][20]))
     kinds: dict[str, list[tuple[str, str, bytes]]] = {}
     for name, topic, data in fog.said:
-        kinds.setdefault(fog.opened(data).body.kind, []).append((name, topic, data))
+        kind = "charter" if topic == fog.topics.charter() else fog.opened(data).body.kind
+        kinds.setdefault(kind, []).append((name, topic, data))
     return fog, [one for said in kinds.values() for one in said[-6:]]
 
 
