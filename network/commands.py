@@ -29,6 +29,7 @@ from network.layout import EDITING, Layout
 from network.local import default_dir
 from network.outputs import writable
 from network.reproduce import command as reproduce
+from network.simulate import command as simulate
 from network.verify import command as verify
 
 T = TypeVar("T")
@@ -52,6 +53,7 @@ app.command("reproduce", epilog=reproduce.EXAMPLE)(reproduce.reproduce)
 app.command("calibrate", epilog=calibrate.EXAMPLE)(calibrate.calibrate)
 app.command("replay", epilog=research_commands.REPLAY_EXAMPLE)(research_commands.replay)
 app.command("verify", epilog=verify.EXAMPLE)(verify.verify)
+app.command("simulate", epilog=simulate.EXAMPLE)(simulate.simulate)
 app.command("export", epilog=research_commands.EXPORT_EXAMPLE)(research_commands.export)
 
 Dir = Annotated[Path | None, typer.Option("--dir", help="The network's folder.", show_default=".mint/...")]

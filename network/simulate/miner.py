@@ -13,6 +13,7 @@ from mint.budget import SLACK_NS
 from mint.containers.model import Quota
 
 NS_PER_US = 1_000
+MASK = (1 << 64) - 1
 
 
 class CfsMiner:
@@ -69,7 +70,12 @@ class CfsMiner:
         """By how much the quota of this period is overrun: at most what the kernel's clock tick explains."""
         granted = self._granted_ns
         most = min(SLACK_NS, granted // 2, self._period_ns - granted)
-        return ((index * 2_654_435_761 + self._seed) >> 5) % most if most > 0 else 0
+        if most <= 0:
+            return 0
+        # SplitMix64's finaliser, cut short: neighbours must have nothing in common, or noise would repeat itself.
+        mixed = (index * 0x9E3779B97F4A7C15 + self._seed) & MASK
+        mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+        return (mixed >> 32) % most
 
     @property
     def periods(self) -> int:

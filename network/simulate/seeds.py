@@ -1,0 +1,105 @@
+"""Many runs, on as many processors as there are: each seed by itself, what breaks shrunk and told where it broke."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from network.simulate.faults import Plan
+from network.simulate.run import Result, run
+from network.simulate.shrink import shrink
+from network.simulate.words import lines
+
+# What was said last before a violation; before that only what is worth keeping (network/simulate/history.py).
+LINES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A violation: the smallest plan found that leads to it, and the history of that."""
+
+    plan: Plan
+    text: str
+    at_ms: int
+    history: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a plan; `rule` and `text`: what it broke (None: nothing), `cpu_s`: CPU seconds of its run."""
+
+    plan: Plan
+    rule: str | None
+    text: str
+    at_ms: int
+    digest: int
+    events: int
+    cpu_s: float
+    broken: Broken | None
+
+    @property
+    def json(self) -> dict[str, object]:
+        """For programs; a whole violation, plan and history, where there is one."""
+        told: dict[str, object] = {
+            "scenario": self.plan.scenario,
+            "seed": self.plan.seed,
+            "minutes": self.plan.end_ms / 60_000,
+            "rule": self.rule,
+            "events": self.events,
+            "digest": f"{self.digest & (1 << 64) - 1:016x}",
+            "cpu_s": round(self.cpu_s, 3),
+        }
+        if self.broken is not None:
+            told |= {
+                "text": self.text,
+                "at_ms": self.at_ms,
+                "plan": self.broken.plan,
+                "plan_text": self.broken.text,
+                "plan_at_ms": self.broken.at_ms,
+                "history": self.broken.history,
+            }
+        return told
+
+
+def examine(plan: Plan) -> Outcome:
+    """Run a plan; if it violates, find the smallest one that still breaks the same rule."""
+    result = run(plan)
+    broken = _shrunk(result) if result.violates else None
+    return Outcome(
+        plan, result.rule, result.text, result.at_ms, result.digest, result.events, result.cpu_s, broken
+    )
+
+
+def _shrunk(first: Result) -> Broken:
+    last = first
+
+    def violates(plan: Plan) -> bool:
+        nonlocal last
+        result = run(plan)
+        if result.rule != first.rule:
+            return False
+        last = result
+        return True
+
+    shrink(first.plan, violates)
+    told = list(lines(last.history))
+    return Broken(last.plan, last.text, last.at_ms, tuple(told[-LINES:]))
+
+
+def examined(
+    plans: Sequence[Plan], jobs: int, tell: Callable[[float], None] = lambda _: None
+) -> Iterator[Outcome]:
+    """The outcome of every plan, in their order, `jobs` of them at a time."""
+    if jobs == 1 or len(plans) == 1:
+        outcomes = map(examine, plans)
+        yield from _telling(outcomes, len(plans), tell)
+        return
+    with multiprocessing.get_context("forkserver").Pool(jobs) as pool:
+        yield from _telling(pool.imap(examine, plans), len(plans), tell)
+
+
+def _telling(outcomes: Iterator[Outcome], count: int, tell: Callable[[float], None]) -> Iterator[Outcome]:
+    for done, outcome in enumerate(outcomes, 1):
+        tell(done / count)
+        yield outcome
