@@ -185,10 +185,11 @@ def use_backwards(liar: Liar) -> None:
 
 
 def miner_elsewhere(liar: Liar) -> None:
+    liar.fog.parts["edge2"].stop()
+    liar.fog.run(2)
     sample = liar.sample()
-    moved = msgspec.structs.replace(sample.miners[0], miner="m02")
-    later = {"before_ns": 10**16, "after_ns": 10**16, "usage_ns": 10**16}
-    liar.says(msgspec.structs.replace(sample, miners=(msgspec.structs.replace(moved, **later),)))
+    moved = msgspec.structs.replace(sample.miners[0], miner="m02", usage_ns=10**16)
+    liar.says(msgspec.structs.replace(sample, miners=(moved,)))
 
 
 def back_in_an_old_boot(liar: Liar) -> None:
