@@ -98,7 +98,7 @@ class Detector:
         elif (device := topics.device_of_sample(topic)) is not None:
             # Kept unopened: a frame names by hash those it rests on, the others are forgotten.
             self._shelf.sample(device, data)
-            effects += self._tell(self._watch.sample(device, data, now, live=self._live))
+            return effects + self._tell(self._watch.sample(device, data, now, live=self._live))
         else:
             effects += self._member.received(incoming, now, self._handle)
             effects += self._adopt_charter()

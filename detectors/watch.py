@@ -22,16 +22,17 @@ from detectors.faults import Found
 from mint.charter.seal import SealedCharter
 from mint.device_clock import SLACK_NS, DeviceClock
 from mint.effects import Now
-from mint.envelope import Envelope, open_envelope
+from mint.envelope import Opened, open_envelope
 from mint.errors import Rejected
 from mint.fault_proofs import contradicts
+from mint.frame_rules import check_against
 from mint.frames import LogFrame
+from mint.merkle import leaf_hash
 from mint.messages.fault import FaultKind
 from mint.messages.frame import DeviceEntry, MinerEntry
 from mint.messages.sample import Sample
 from mint.sign_bytes import Stream
 from mint.stream_rules import check_next, check_readings
-from mint.wire import decode
 
 # Frames until the slices change: several of the longest delays that are no fault.
 SLICE = 16
@@ -78,13 +79,13 @@ class _Unshown:
 class _Device:
     """What is known of one device.
 
-    `boot`: by the newest frame; `ended`: the one before it. `fast`: its clock gains. `tokens`: how many samples it may
-    still send; `floods`: it sent more, and has not been quiet since.
+    `last`: the samples that came last, signed. `boot`: by the newest frame; `ended`: the one before it. `fast`: its
+    clock gains. `tokens`: how many samples it may still send; `floods`: it sent more, and has not been quiet since.
     """
 
     heard: _Heard | None = None
     unshown: _Unshown | None = None
-    last: OrderedDict[Place, bytes] = field(default_factory=OrderedDict)
+    last: OrderedDict[Place, Opened] = field(default_factory=OrderedDict)
     clock: DeviceClock | None = None
     fast: bool = False
     tokens: int = MAX_PENDING
@@ -113,6 +114,7 @@ class Watch:
         self._devices = {name: self._devices.get(name) or _Device() for name in names}
         for device in self._devices.values():
             device.heard = None
+            device.last.clear()
 
     def connected(self, now_ns: int) -> None:
         """What was asked while there was no connection nobody heard."""
@@ -133,22 +135,23 @@ class Watch:
         device = self._devices.get(name)
         if device is None:
             return []
-        try:
-            body = decode(decode(data, Envelope).body, Stream)
-            sample = decode(body.payload, Sample)
-        except Rejected:  # the manager takes none of it either, and counts it
-            return []
-        if body.sender != name:
-            return []
-        place = (body.session, body.sequence)
-        self._see_clock(device, sample, now.monotonic_ns)
         device.tokens = max(0, device.tokens - 1)
         device.floods |= not device.tokens
+        if not self.watches(name, self._number):
+            return []
+        try:
+            opened = open_envelope(data, self._sealed.trust(), expect="sample")
+        except Rejected:  # the manager takes none of it either, and counts it
+            return []
+        body, sample = opened.body, opened.message
+        if not isinstance(body, Stream) or not isinstance(sample, Sample) or body.sender != name:
+            return []
+        self._see_clock(device, sample, now.monotonic_ns)
+        place = (body.session, body.sequence)
         timely = abs(body.time_ms - now.wall_ms) <= self._charter.clock_tolerance_ms // 2
-        counts = live and timely and not device.floods
-        if counts and device.heard is None and self.watches(name, self._number):
+        if live and timely and not device.floods and device.heard is None:
             device.heard = _Heard(place, data, sample, self._number)
-        return self._two(name, device, place, data)
+        return self._two(name, device, place, opened)
 
     def step(self, frame: LogFrame, newest: int, now_ns: int, envelopes: Envelopes) -> list[Found]:
         """Compare the next frame with the samples; `newest` is the highest frame number that was heard of."""
@@ -177,6 +180,9 @@ class Watch:
     def _compare(
         self, frame: LogFrame, entry: DeviceEntry, device: _Device, now_ns: int, envelopes: Envelopes
     ) -> list[Found]:
+        opened = device.last.get((entry.session, entry.sequence))
+        if opened is not None and leaf_hash(opened.data) == entry.leaf and frame.charter is self._sealed:
+            return _compared(frame, entry, opened)
         data = envelopes(entry.leaf)
         if data is not None:
             return _contradicted(frame, entry.device, data)
@@ -210,19 +216,14 @@ class Watch:
             Found("unheard", frame.sender, frame.number, entry.device, (heard.data, frame.data))
         )
 
-    def _two(self, name: str, device: _Device, place: Place, data: bytes) -> list[Found]:
-        """Whether a sample is another one than that which came of this place, where both are signed."""
-        other = device.last.setdefault(place, data)
+    def _two(self, name: str, device: _Device, place: Place, opened: Opened) -> list[Found]:
+        """Whether a sample is another one than that which came of this place."""
+        other = device.last.setdefault(place, opened)
         while len(device.last) > REMEMBERED:
             device.last.popitem(last=False)
-        if other == data:
+        if other.data == opened.data:
             return []
-        try:
-            for one in (other, data):
-                open_envelope(one, self._sealed.trust(), expect="sample")
-        except Rejected:
-            return []
-        return self._claim(Found("two_samples", name, 0, "", (other, data)))
+        return self._claim(Found("two_samples", name, 0, "", (other.data, opened.data)))
 
     def _claim(self, found: Found) -> list[Found]:
         """Say one thing once in a while."""
@@ -247,6 +248,15 @@ class Watch:
             device.fast = False
         except Rejected:
             device.fast = True
+
+
+def _compared(frame: LogFrame, entry: DeviceEntry, opened: Opened) -> list[Found]:
+    """As `_contradicted`, of a sample that was opened under the charter that the frame names."""
+    try:
+        check_against(frame.frame, entry, opened.data, opened, frame.charter.charter)
+    except Rejected:
+        return [Found("false_frame", frame.sender, frame.number, entry.device, (frame.data, opened.data))]
+    return []
 
 
 def _contradicted(frame: LogFrame, device: str, data: bytes) -> list[Found]:
