@@ -18,8 +18,9 @@ from network.simulate.faults import AGENT_LIES, LIES, Plan
 from network.simulate.ground import Ground
 from network.simulate.history import History
 from network.simulate.host import Host, Make, Observe
-from network.simulate.liars import Fabricated, Liar, LyingAgent, LyingDetector
+from network.simulate.liars import Fabricated, Liar, LyingAgent
 from network.simulate.link import Link
+from network.simulate.lying_detector import LyingDetector
 from network.simulate.lying_manager import LyingManager
 from network.simulate.miner import CfsMiner
 from network.simulate.schedule import MS, S, Schedule

@@ -33,9 +33,14 @@ class CfsMiner:
         self._restart(phase_ns)
 
     def _restart(self, now_ns: int) -> None:
+        self._another()
         self._begin_ns = self._since_ns = self._last_ns = now_ns
         self._base_ns = self._carry_ns = self._debt_ns = self._index = self._passed = 0
         self._grant()
+
+    def _another(self) -> None:
+        """Periods are counted anew: their overruns are others than those before."""
+        self._seed = (self._seed * 0x9E3779B97F4A7C15 + 1) & MASK
 
     def _grant(self) -> None:
         period_us, quota_us = self.quota.period_us, self.quota.quota_us
@@ -92,6 +97,7 @@ class CfsMiner:
         if self._period_ns != old_ns:
             self._base_ns += self._carry_ns
             self._passed += self._index
+            self._another()
             self._carry_ns = self._index = 0
             self._begin_ns = now_ns
 

@@ -24,9 +24,12 @@ MANAGER = "manager"
 AWAY_NS = 2 * S
 
 
-def resume(plan: Plan, ground: Ground, charter: SealedCharter) -> SealedCharter:
-    """Sign the next charter, give the manager its new key, and publish it; the charter."""
-    frame, frame_hash = _last_good(plan, ground)
+def resume(plan: Plan, ground: Ground, charter: SealedCharter, shown: int) -> SealedCharter:
+    """Sign the next charter, give the manager its new key, and publish it; the charter.
+
+    `shown`: the first frame at which the manager was shown to have lied.
+    """
+    frame, frame_hash = _last_good(plan, ground, shown)
     key = HashKey(f"{MANAGER} of version {charter.charter.version + 1}")
     nodes = tuple(
         replace(node, key=key.public) if node.name == MANAGER else node for node in charter.charter.nodes
@@ -50,13 +53,14 @@ def resume(plan: Plan, ground: Ground, charter: SealedCharter) -> SealedCharter:
     return after
 
 
-def _last_good(plan: Plan, ground: Ground) -> tuple[int, bytes]:
-    """The newest frame that f + 1 of the honest detectors have judged: number and hash; zeros where there is none."""
+def _last_good(plan: Plan, ground: Ground, shown: int) -> tuple[int, bytes]:
+    """The newest frame before `shown` that f + 1 honest detectors have: number and hash; zeros where there is none."""
     liars = plan.named(LIES)
     held: Counter[tuple[int, bytes]] = Counter()
     for name in plan.size.detector_names:
         storage = ground.hosts[name].disk.storage
         if name not in liars and isinstance(storage, DetectorDisk):
-            held.update((kept.number, kept.hash) for kept in storage.log.frames(0, 1 << 30))
-    good = [frame for frame, count in held.items() if count > plan.size.f_detectors]
+            held.update((kept.number, kept.hash) for kept in storage.log.frames(0, shown))
+    needed = plan.size.f_detectors + 1
+    good = [frame for frame, count in held.items() if count >= needed and frame[0] < shown]
     return max(good, default=(0, bytes(32)))

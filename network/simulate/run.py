@@ -95,5 +95,7 @@ def _run(plan: Plan) -> Result:
 
 def _operate(plan: Plan, fog: Fog, safety: Safety, charters: list[SealedCharter]) -> None:
     """The operator acts where the manager was shown to have lied."""
-    if any(message_in(data, Misconduct).kind in OF_MANAGER for _, _, data in safety.faults):
-        charters.append(resume(plan, fog.ground, charters[-1]))
+    told = (message_in(data, Misconduct) for _, _, data in safety.faults)
+    shown = [fault.frame for fault in told if fault.kind in OF_MANAGER]
+    if shown:
+        charters.append(resume(plan, fog.ground, charters[-1], min(shown)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -168,3 +169,16 @@ def test_a_boot_begins_everything_anew_under_entitlement() -> None:
     assert hold.epoch != epoch
     assert device.clock.boot != boot
     assert after.after_ns < before.after_ns
+
+
+def test_no_two_containers_and_no_two_lives_of_one_have_the_same_noise() -> None:
+    def told(miner: CfsMiner, begin_ns: int) -> list[int]:
+        reads = [miner.usage_ns(begin_ns + second * S) for second in range(60)]
+        return [last - first for first, last in itertools.pairwise(reads)]
+
+    one, other = CfsMiner(TENTH, 0, 5), CfsMiner(TENTH, 0, 6)
+    first = told(one, 0)
+    assert len(set(first)) == len(first)
+    assert not set(first) & set(told(other, 0))
+    one.recreate(TENTH, 60 * S)
+    assert not set(first) & set(told(one, 60 * S))
