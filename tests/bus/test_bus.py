@@ -86,11 +86,11 @@ async def test_what_the_broker_would_not_take_is_refused_here(fog: Fog) -> None:
     async with fog.bus("manager", subscriptions=[SAMPLES]) as manager, fog.bus("pi1") as agent:
         await manager.connected.wait()
         with pytest.raises(BusError, match="oversize"):
-            await agent.publish(TOPICS.sample("pi1"), bytes(2 * 2**20))
+            await agent.publish(TOPICS.sample("pi1"), bytes(3 * 2**20))
+        agent.post(TOPICS.sample("pi1"), bytes(3 * 2**20))
         agent.post(TOPICS.sample("pi1"), bytes(2 * 2**20))
-        agent.post(TOPICS.sample("pi1"), bytes(2**20))
         (message,) = await receive(manager, 1)
-        assert len(message.payload) == 2**20
+        assert len(message.payload) == 2 * 2**20
         assert agent.counters["dropped", "oversize"] == 2
         assert agent.counters["connections", ""] == 1
 
