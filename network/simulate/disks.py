@@ -125,6 +125,11 @@ class DetectorDisk:
             case Cut():
                 self._copy.cut(what.after)
 
+    @property
+    def kept_vote(self) -> bytes:
+        """The last vote kept, empty where there is none."""
+        return b"" if self._memory is None else self._memory.vote
+
     def memory(self) -> Memory | None:
         """What was kept last, as it comes back from JSON."""
         if self._memory is None:

@@ -12,6 +12,7 @@ from enforcer.core import Core
 from mint.charter.seal import SealedCharter
 from mint.errors import Rejected
 from mint.fault import OF_MANAGER, verify_fault
+from mint.frame_log import FrameLog
 from mint.messages.fault import Fault as Misconduct
 from mint.messages.judgement import Vote
 from network.simulate.disks import DetectorDisk
@@ -28,10 +29,14 @@ PPM = 1_000_000
 # is due a minute later.
 BACK_MS = 90_000
 CONVICTED_MS = BACK_MS + 60_000
+# Managers lie in networks without other faults: whoever is shown it says so with the next frame, or vote on it.
+SHOWN_MS = 15_000
 # Time that a device may have gained on the manager before it is not believed any more (mint/device_clock.py has 2 s).
 GAINED_MS = 1_000
 # Frames that one head may be ahead of another in an undisturbed network at the moment when it is looked at.
 BEHIND = 2
+# Frames that a penalty may last longer than it has to: a look at the miner, and a frame that is on its way.
+LATE_FRAMES = 5
 
 
 class Liveness:
@@ -53,6 +58,7 @@ class Liveness:
         self._convictions()
         self._quotas()
         self._faults()
+        self._decisions()
         self._heads()
 
     # --- L1 ---
@@ -94,6 +100,7 @@ class Liveness:
             return
         for name, device in self._ground.devices.items():
             core = self._enforcer_of(name)
+            frame = self._newest_frame()
             for miner, container in device.containers.items():
                 state = core.states.get(miner)
                 cases = state.cases if state else ()
@@ -104,11 +111,26 @@ class Liveness:
                     )
                 if cases and not container.frozen and (quota.ppm or PPM) >= (granted.ppm or PPM):
                     raise Violation("L1", f"{miner} is under a penalty and has {quota.ppm} ppm")
+                due = all(case.books.excess_ns <= 0 and frame > case.until + LATE_FRAMES for case in cases)
+                if cases and due and self._believed(miner):
+                    raise Violation(
+                        "L1", f"{miner} has paid, until frame {cases[0].until}, and has {quota.ppm} ppm"
+                    )
 
     def _believed(self, miner: str) -> bool:
         """Whether its device's word counts, so that a raised quota is seen."""
         cheats = [fault for fault in self._plan.of(CHEATS) if miner in fault.who]
         return all(self._visible(fault, miner) for fault in cheats)
+
+    def _newest_frame(self) -> int:
+        """The newest frame that any detector has."""
+        newest = (self._log_of(name).newest() for name in self._plan.size.detector_names)
+        return max((kept.number for kept in newest if kept is not None), default=0)
+
+    def _log_of(self, detector: str) -> FrameLog:
+        storage = self._ground.hosts[detector].disk.storage
+        assert isinstance(storage, DetectorDisk)  # noqa: S101 (fog.py gives it one)
+        return storage.log
 
     def _enforcer_of(self, device: str) -> Core:
         size = self._plan.size
@@ -136,12 +158,12 @@ class Liveness:
         if forked_ns is not None and not any(at <= self._due(forked_ns) for at in manager):
             raise Violation("S4", f"the log forked at {forked_ns / S:.3f} s, and nobody showed it in time")
         for lie in self._plan.of({"invent"}):
-            if lie.for_ms > BACK_MS and not any(at <= self._due(lie.at_ms * MS) for at in manager):
+            if lie.for_ms > SHOWN_MS and not any(at <= self._due(lie.at_ms * MS) for at in manager):
                 raise Violation("S7", f"counters were invented from {lie.at_ms} ms on, and nobody showed it")
 
     def _due(self, since_ns: int) -> int:
         """When misconduct has to be shown: messages pass between those who have to see it."""
-        return since_ns + BACK_MS * MS
+        return since_ns + SHOWN_MS * MS
 
     def _shown(self) -> Iterator[tuple[int, str, str]]:
         """Every fault that an honest node told and that holds: when, its kind, whose it is."""
@@ -157,6 +179,23 @@ class Liveness:
                 yield at, shown.kind, shown.accused
 
     # --- L3 ---
+
+    def _decisions(self) -> None:
+        """L3: what an enforcer has taken up is in the log, and the other way round."""
+        if "log" not in self._assumes:
+            return
+        decided = self._safety.decided
+        for name, device in self._ground.devices.items():
+            core = self._enforcer_of(name)
+            for miner in device.containers:
+                state = core.states.get(miner)
+                strange = [one for one in (state.known if state else ()) if (miner, one) not in decided]
+                if strange:
+                    raise Violation("L3", f"offences {strange} of {miner} are punished and not in the log")
+        for miner, offence in decided:
+            core = self._enforcer_of(self._plan.size.device_of(miner))
+            if not core.knows(miner, offence):
+                raise Violation("L3", f"offence {offence} of {miner} is in the log and not punished")
 
     def _heads(self) -> None:
         """L3: everyone has come to the same frame, and honest detectors said the same of it."""

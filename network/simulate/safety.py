@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mint.effects import Effect, Keep, Post
+from mint.effects import Effect, Keep, Post, Say
 from mint.envelope import Envelope, object_hash
 from mint.frames import frame_in
-from mint.messages.frame import Frame
+from mint.messages.frame import Frame, FrameReply
 from mint.messages.judgement import Verdict, Vote
 from mint.sign_bytes import Object
 from mint.topics import Topics
 from mint.wire import T, decode
 from network.simulate.charter import FOG
+from network.simulate.disks import DetectorDisk
 from network.simulate.faults import AGENT_LIES, CHEATS, LIES, Plan
 from network.simulate.ground import Ground
 from network.simulate.host import Do, Host
@@ -40,7 +41,8 @@ class Safety:
     """Watches one run; `assumes` is what its scenario leaves true. Every method raises Violation.
 
     `lowered`: when an enforcer put each miner low (true ns); `faults`: what was told of misconduct (when, by whom,
-    envelope); `forked_ns`: when the manager had told two frames after one.
+    envelope); `forked_ns`: when the manager had told two frames after one; `decided`: the offences that an honest log
+    took note of.
     """
 
     def __init__(self, plan: Plan, assumes: frozenset[str]) -> None:
@@ -62,7 +64,7 @@ class Safety:
         self._met: set[tuple[str, int]] = set()
         self._kept_frames: dict[int, bytes] = {}
         self._told_frames: dict[bytes, set[bytes]] = {}
-        self._decided: dict[tuple[str, int], bytes] = {}
+        self.decided: dict[tuple[str, int], bytes] = {}
         topics = Topics(FOG)
         self._handlers: dict[str, Callable[[Host, bytes], None]] = {topics.frame(): self._frame}
         for name in plan.size.detector_names:
@@ -81,6 +83,13 @@ class Safety:
                 handler = self._handlers.get(effect.topic)
                 if handler is not None:
                     handler(host, data)
+            elif (
+                isinstance(effect, Say)
+                and isinstance(effect.message, FrameReply)
+                and "log" not in self.assumes
+            ):
+                for frame in effect.message.frames:
+                    self._frame(host, frame)
         elif isinstance(effect, Keep) and isinstance(effect.what, Append):
             self._append(effect.what)
 
@@ -118,7 +127,7 @@ class Safety:
     # --- votes and verdicts ---
 
     def _vote(self, host: Host, data: bytes) -> None:
-        """S5: one word on a frame."""
+        """S5: one word on a frame, kept before it is told."""
         vote = message_in(data, Vote)
         for accusation in vote.accusations:
             key = (vote.frame_hash, accusation.miner, accusation.offence)
@@ -128,6 +137,9 @@ class Safety:
                 self._met.add((accusation.miner, accusation.offence))
         if host.name in self._liars:
             return
+        storage = host.disk.storage
+        if isinstance(storage, DetectorDisk) and storage.kept_vote != data:
+            raise Violation("S5", f"{host.name} told a vote on frame {vote.frame} that it had not kept")
         before = self._cast.setdefault((host.name, vote.frame), data)
         if before != data:
             raise Violation("S5", f"{host.name} voted twice, and differently, on frame {vote.frame}")
@@ -161,7 +173,7 @@ class Safety:
                 raise Violation("S6", f"the manager made two frames {number}")
             for decision in frame_in(data).decisions:
                 decided = (decision.miner, decision.offence)
-                if self._decided.setdefault(decided, frame_hash) != frame_hash:
+                if self.decided.setdefault(decided, frame_hash) != frame_hash:
                     raise Violation(
                         "S3", f"frame {number} decides offence {decision.offence} of {decision.miner} again"
                     )

@@ -1,0 +1,34 @@
+"""The checks bite: each deliberate mistake in the components is found by the scenario and seed that go with it."""
+
+from __future__ import annotations
+
+import pytest
+
+from network.simulate.run import run
+from network.simulate.scenarios import draw_plan
+from tests.simulate.mutations import MUTATIONS, Mutation
+
+MINUTES = 8.0
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_a_mistake_is_found(mutation: Mutation, monkeypatch: pytest.MonkeyPatch) -> None:
+    mutation.patch(monkeypatch)
+    result = run(draw_plan(mutation.scenario, mutation.seed, MINUTES))
+    assert result.rule in mutation.breaks, result.text
+
+
+def test_there_are_enough_of_them_and_they_break_all_kinds_of_guarantees() -> None:
+    assert len(MUTATIONS) >= 12
+    assert {rule for mutation in MUTATIONS for rule in mutation.breaks} >= {
+        "S1", "S2", "S3", "S4", "S5", "S6", "S7", "L1", "L3"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("scenario", sorted({mutation.scenario for mutation in MUTATIONS}))
+def test_without_a_mistake_nothing_is_found(scenario: str) -> None:
+    """What the mistakes are found in holds by itself."""
+    seeds = {mutation.seed for mutation in MUTATIONS if mutation.scenario == scenario}
+    for seed in sorted(seeds):
+        result = run(draw_plan(scenario, seed, MINUTES))
+        assert result.rule is None, result.text
