@@ -33,18 +33,18 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
         os.close(folder)
 
 
-def next_count(path: Path) -> int:
-    """One more than the number in `path` (none: 1), on disk before this returns.
+def next_count(path: Path, at_least: int = 1) -> int:
+    """One more than the number in `path`, and no less than `at_least`; on disk before this returns.
 
-    A session number is made so: it grows with every start of a node and needs no clock.
+    A session number is made so: it grows with every start of a node.
 
     Raises:
         ValueError: the file holds something else than a number.
         OSError: as the system says it.
     """
     try:
-        count = int(path.read_text(encoding="ascii")) + 1
+        count = max(int(path.read_text(encoding="ascii")) + 1, at_least)
     except FileNotFoundError:
-        count = 1
+        count = at_least
     write_atomic(path, f"{count}\n".encode("ascii"))
     return count

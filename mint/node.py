@@ -129,7 +129,9 @@ def _check_membership(
 def _next_session(options: NodeOptions) -> int:
     path = options.state / SESSION
     try:
-        return next_count(path)
+        # Not below the seconds since 1970: on a disk that was put back, or is a new one, the count alone would give a
+        # session of the past, to which nobody listens.
+        return next_count(path, at_least=wall_ms() // 1000)
     except ValueError:
         raise InputError(
             str(path), "does not hold a number", "restore it, or remove it and this node's key"

@@ -15,8 +15,9 @@ class Receipt(Wire, frozen=True):
     """One thing an enforcer saw (`drift`, `withheld`) or did to one miner.
 
     `number` counts this enforcer's receipts; `verdict` is the hash of the verdict it acts on, empty without
-    one, and `offence` the how-many-eth of the miner it is on (0 without one). Quotas are ppm of one CPU as the kernel's file held them before and after
-    (-1 without limit); `usage_ns` and `mono_ns` the miner's counter and the device's monotonic time then.
+    one, and `offence` the how-many-eth of the miner it is on (0 without one). Quotas are ppm of one CPU as the
+    kernel's file held them before and after (-1 without limit); `usage_ns` and `mono_ns` the miner's counter and the
+    device's monotonic time then.
     """
 
     number: Nat

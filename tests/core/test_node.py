@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -147,13 +148,22 @@ def test_networks_are_told_apart_by_their_operators() -> None:
 
 
 def test_a_node_starts_with_its_charter_and_a_new_session_each_time(ground: Ground) -> None:
-    for session in (1, 2):
+    session = int(time.time())
+    for _ in range(2):
         node = ground.node("det1")
-        assert (node.name, node.session, node.charter) == ("det1", session, NET.sealed)
+        assert (node.name, node.charter) == ("det1", NET.sealed)
+        assert node.session > session - 1  # above the last, and of no time before
+        session = node.session + 1
         request = FrameRequest("det1", "manager", 1, 1, False)
         body = open_envelope(node.signer.stream(request, "t", 0), node.trust).body
         assert isinstance(body, Stream)
-        assert body.session == session
+        assert body.session == node.session
+
+
+def test_a_state_folder_that_was_put_back_does_not_bring_back_its_sessions(ground: Ground) -> None:
+    first = ground.node("det1").session
+    (ground.options("det1").state / SESSION).write_text("7\n")
+    assert ground.node("det1").session >= first
 
 
 @pytest.mark.parametrize(
@@ -307,7 +317,7 @@ def test_what_is_said_is_signed_as_the_next_of_the_session_and_objects_go_as_the
         body = open_envelope(envelope, node.trust, topic=topic).body
         assert isinstance(body, Stream)
         places.append((body.session, body.sequence))
-    assert places == [(1, 1), (1, 2)]
+    assert places == [(node.session, 1), (node.session, 2)]
     assert stream != wire.posted[3][1]
 
 
