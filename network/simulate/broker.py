@@ -166,13 +166,13 @@ class Broker:
         self, session: _Session, sender: str, message: Outgoing, qos: int, *, retained: bool = False
     ) -> None:
         connection = session.connection
+        if message.expires_at is not None and message.expires_at * S <= self._schedule.now_ns:
+            self.counters["expired"] += 1
+            return
         if not (qos and message.qos):
-            if connection is not None and not self._expired(message):
+            if connection is not None:
                 stream = (sender, message.topic, 0)
                 connection.down.carry(connection.arrived, (message, retained, None), 0, stream)
-            return
-        if self._expired(message):
-            self.counters["expired"] += 1
             return
         flying = session.in_flight
         if flying and flying[0].acked_ns <= self._schedule.now_ns:
@@ -197,9 +197,6 @@ class Broker:
         if message.expires_at is None:
             return None
         return max(0, math.ceil(message.expires_at - self._schedule.now_ns / S))
-
-    def _expired(self, message: Outgoing) -> bool:
-        return message.expires_at is not None and message.expires_at * S <= self._schedule.now_ns
 
     # --- who may, who listens ---
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
+from mint.effects import Now
 from network.simulate.schedule import MS, S
 
 PPM = 1_000_000
@@ -43,6 +44,11 @@ class HostClock:
     def wall_ms(self, true_ns: int) -> int:
         """Unix time in ms as this host has it."""
         return self._wall_ms + true_ns // MS
+
+    def now(self, true_ns: int) -> Now:
+        """Both clocks: what a component is told with everything it is told."""
+        passed = true_ns - self._since_ns
+        return Now(self._mono_ns + passed + passed * self._ppm // PPM, self._wall_ms + true_ns // MS)
 
     def true_ns(self, monotonic_ns: int) -> int:
         """The first true time at which this host's monotonic clock shows `monotonic_ns` or more."""

@@ -151,8 +151,7 @@ class Host:
 
     def now(self) -> Now:
         """The time as this host has it."""
-        true_ns = self._schedule.now_ns
-        return Now(self.clock.monotonic_ns(true_ns), self.clock.wall_ms(true_ns))
+        return self.clock.now(self._schedule.now_ns)
 
     # --- life ---
 
@@ -230,7 +229,7 @@ class Host:
     def _received(self, incoming: Incoming) -> None:
         component = self.component
         if component is not None:
-            self._carry_out(component.receive(incoming, self.now()))
+            self._carry_out(component.receive(incoming, self.clock.now(self._schedule.now_ns)))
             self._wake()
 
     def _connected(self) -> None:

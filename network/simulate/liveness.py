@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from enforcer.core import Core
 from mint.charter.seal import SealedCharter
 from mint.errors import Rejected
-from mint.fault import OF_MANAGER, verify_fault
+from mint.fault import OF_MANAGER, Shown, verify_fault
 from mint.frame_log import FrameLog
 from mint.messages.fault import Fault as Misconduct
 from mint.messages.judgement import Vote
@@ -31,6 +31,8 @@ BACK_MS = 90_000
 CONVICTED_MS = BACK_MS + 60_000
 # Managers lie in networks without other faults: whoever is shown it says so with the next frame, or vote on it.
 SHOWN_MS = 15_000
+# And who is left out is missed by 2 f + 1 detectors when each of them has watched it: four slices (detectors/watch.py).
+OMITTED_MS = 80_000
 # Time that a device may have gained on the manager before it is not believed any more (mint/device_clock.py has 2 s).
 GAINED_MS = 1_000
 # Frames that one head may be ahead of another in an undisturbed network at the moment when it is looked at.
@@ -143,30 +145,35 @@ class Liveness:
     # --- S4, S7 ---
 
     def _faults(self) -> None:
-        """What the manager signed is shown, and no fault is told that is none."""
+        """What is wrong is shown, and no fault is told that is none."""
         shown = list(self._shown())
-        manager = [at for at, kind, _ in shown if kind in OF_MANAGER]
+        manager = [at for at, one in shown if one.kind in OF_MANAGER]
         if "log" in self._assumes and manager:
             raise Violation(
                 "S4", f"the manager was shown to have lied at {manager[0] / S:.3f} s, and had not"
             )
-        for at, kind, accused in shown:
-            honest = accused not in self._plan.named(LIES)
-            if kind == "two_votes" and honest:
-                raise Violation("S5", f"{accused} was shown to have voted twice at {at / S:.3f} s")
+        for at, one in shown:
+            if one.kind == "two_votes" and one.accused not in self._plan.named(LIES):
+                raise Violation("S5", f"{one.accused} was shown to have voted twice at {at / S:.3f} s")
         forked_ns = self._safety.forked_ns
         if forked_ns is not None and not any(at <= self._due(forked_ns) for at in manager):
             raise Violation("S4", f"the log forked at {forked_ns / S:.3f} s, and nobody showed it in time")
         for lie in self._plan.of({"invent"}):
             if lie.for_ms > SHOWN_MS and not any(at <= self._due(lie.at_ms * MS) for at in manager):
                 raise Violation("S7", f"counters were invented from {lie.at_ms} ms on, and nobody showed it")
+        left_out = {one.about for _, one in shown if one.kind == "omission"}
+        names = self._plan.size.device_names
+        for lie in self._plan.of({"omit"}):
+            device = names[lie.amount % len(names)]
+            if lie.for_ms > OMITTED_MS and device not in left_out:
+                raise Violation("S7", f"{device} was left out from {lie.at_ms} ms on, and nobody said so")
 
     def _due(self, since_ns: int) -> int:
         """When misconduct has to be shown: messages pass between those who have to see it."""
         return since_ns + SHOWN_MS * MS
 
-    def _shown(self) -> Iterator[tuple[int, str, str]]:
-        """Every fault that an honest node told and that holds: when, its kind, whose it is."""
+    def _shown(self) -> Iterator[tuple[int, Shown]]:
+        """Every fault that an honest node told, and when; each of them has to hold."""
         for at, who, data in self._safety.faults:
             if who in self._plan.named(LIES):
                 continue
@@ -176,7 +183,7 @@ class Liveness:
             except Rejected as rejected:
                 raise Violation("S8", f"{who} told a fault that does not hold: {rejected}") from None
             if not shown.claim:
-                yield at, shown.kind, shown.accused
+                yield at, shown
 
     # --- L3 ---
 
