@@ -165,7 +165,7 @@ def test_a_long_log_is_begun_near_its_end() -> None:
 # --- killed ------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=25, phases=PHASES)
+@settings(max_examples=10, phases=PHASES)
 @given(
     st.sampled_from(DETECTORS),
     st.integers(10, 34),
@@ -265,7 +265,7 @@ def test_without_enough_others_to_ask_it_follows_and_does_not_vote() -> None:
 # --- the bus ------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=12, phases=PHASES)
+@settings(max_examples=6, phases=PHASES)
 @given(st.integers(0, 10**6), st.integers(0, 30), st.integers(2, 900))
 def test_messages_lost_late_and_in_any_order_make_no_difference_in_the_end(
     seed: int, percent: int, most_ms: int

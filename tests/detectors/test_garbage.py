@@ -67,7 +67,7 @@ def goes_on(fog: Fog, votes: int) -> None:
     assert not fog.detector("det1")._faults.done
 
 
-@settings(max_examples=30, phases=PHASES)
+@settings(max_examples=12, phases=PHASES)
 @given(st.data())
 def test_bytes_that_nobody_signed(data: st.DataObject) -> None:
     fog, said = heard()
@@ -108,7 +108,7 @@ def bent_message(data: st.DataObject, message: msgspec.Struct) -> msgspec.Struct
     return bent
 
 
-@settings(max_examples=30, phases=PHASES)
+@settings(max_examples=12, phases=PHASES)
 @given(st.data())
 def test_messages_that_other_detectors_and_devices_bent_and_signed(data: st.DataObject) -> None:
     fog, said = heard()

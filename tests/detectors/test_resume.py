@@ -150,7 +150,7 @@ def test_a_later_charter_that_still_says_so_does_nothing() -> None:
     assert fog.faults == []
 
 
-@settings(max_examples=20, phases=PHASES)
+@settings(max_examples=10, phases=PHASES)
 @given(st.integers(0, 3), st.integers(0, 8), st.sampled_from(DETECTORS))
 def test_killed_between_any_two_effects_of_going_back(effects: int, back: int, name: str) -> None:
     fog = Fog()

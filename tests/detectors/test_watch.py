@@ -240,7 +240,7 @@ def richer(fog: Fog, version: int) -> None:
     fog.charter(fog.net.next_version(version=version, miners=miners))
 
 
-@settings(max_examples=15, phases=PHASES)
+@settings(max_examples=6, phases=PHASES)
 @given(
     st.integers(0, 10**6),
     st.integers(0, 25),

@@ -19,12 +19,14 @@ MINUTES = 10.0
 SEEDS = 2_000
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
-def test_ten_minutes_of(scenario: str) -> None:
-    result = run(draw_plan(scenario, 1, MINUTES))
-    assert result.rule is None, result.text
-    assert result.at_ms == MINUTES * 60_000
-    assert result.events > 1_000
+@pytest.mark.timeout(300)
+def test_ten_minutes_of_every_scenario() -> None:
+    """On every processor there is: this is what CI has time for."""
+    plans = [draw_plan(scenario, 1, MINUTES) for scenario in SCENARIOS]
+    outcomes = list(examined(plans, os.cpu_count() or 1))
+    assert [(one.plan.scenario, one.rule, one.text) for one in outcomes if one.rule is not None] == []
+    assert len(outcomes) == len(SCENARIOS)
+    assert min(one.events for one in outcomes) > 1_000
 
 
 @pytest.mark.soak

@@ -165,7 +165,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(STEPS)
 def test_every_frame_satisfies_every_rule(steps: list[tuple[Any, ...]]) -> None:
     history = History()

@@ -188,7 +188,7 @@ SELDOM = ["old disk", "no disk", "save", "silence", "charter", "resume"]
 EVENTS = st.lists(st.sampled_from([*OFTEN, *OFTEN, *SELDOM]), min_size=3, max_size=20)
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(EVENTS, st.randoms(use_true_random=False))
 def test_no_number_is_signed_twice_but_by_the_operators_word(events: list[str], rng: random.Random) -> None:
     fog = Fog()
