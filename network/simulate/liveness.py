@@ -31,8 +31,9 @@ BACK_MS = 90_000
 CONVICTED_MS = BACK_MS + 60_000
 # Managers lie in networks without other faults: whoever is shown it says so with the next frame, or vote on it.
 SHOWN_MS = 15_000
-# And who is left out is missed by 2 f + 1 detectors when each of them has watched it: four slices (detectors/watch.py).
-OMITTED_MS = 80_000
+# And who is left out is missed by 2 f + 1 detectors once each has watched it: a slice a detector, and one to begin with
+# (detectors/watch.py).
+SLICE_MS = 16_000
 # Time that a device may have gained on the manager before it is not believed any more (mint/device_clock.py has 2 s).
 GAINED_MS = 1_000
 # Frames that one head may be ahead of another in an undisturbed network at the moment when it is looked at.
@@ -163,9 +164,10 @@ class Liveness:
                 raise Violation("S7", f"counters were invented from {lie.at_ms} ms on, and nobody showed it")
         left_out = {one.about for _, one in shown if one.kind == "omission"}
         names = self._plan.size.device_names
+        missed_ms = SLICE_MS * (self._plan.size.detectors + 1)
         for lie in self._plan.of({"omit"}):
             device = names[lie.amount % len(names)]
-            if lie.for_ms > OMITTED_MS and device not in left_out:
+            if lie.for_ms > missed_ms and device not in left_out:
                 raise Violation("S7", f"{device} was left out from {lie.at_ms} ms on, and nobody said so")
 
     def _due(self, since_ns: int) -> int:

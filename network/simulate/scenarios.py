@@ -145,6 +145,13 @@ def _manager(kind: Kind) -> Draw:
     return draw
 
 
+def _league(deck: Deck) -> None:
+    """The manager, in league with as many detectors as may lie."""
+    lies: tuple[Kind, ...] = ("fork", "omit", "invent")
+    _manager(deck.rng.choice(lies))(deck)
+    _lying_detector(deck)
+
+
 def _lying_agent(deck: Deck) -> None:
     lies: tuple[Kind, ...] = ("fabricate", "withhold", "sample-twice")
     for _ in range(deck.rng.randint(1, 4)):
@@ -199,6 +206,7 @@ SCENARIOS = {
         Scenario("equivocating-manager", _manager("fork"), ALL - {"log"}),
         Scenario("omitting-manager", _manager("omit"), ALL - {"log"}),
         Scenario("inventing-manager", _manager("invent"), ALL - {"log"}),
+        Scenario("league", _league, ALL - {"log"}),
         Scenario("lying-agent", _lying_agent, ALL - {"telemetry"}),
         Scenario("collude", _collude, ALL),
         Scenario("collude-past-f", _collude_past_f, ALL - {"majority"}),
