@@ -31,7 +31,7 @@ from network.broker import Broker
 from network.mosquitto_program import Program
 from tests.enforcer.offences import DETECTORS, ENFORCER, MANAGER, ROLES, Keys, reading
 
-WAIT_S = 20.0
+WAIT_S = 30.0
 
 
 class Fog:
