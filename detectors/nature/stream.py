@@ -15,6 +15,7 @@ to 64 a kilobyte more.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -143,7 +144,7 @@ class Nature:
             "steady": self._steady.state(),
             "copies": [copies.source.tolist(), copies.lag.tolist(), copies.apart.tolist()],
             "told": self._told.bits.tolist(),
-            "values": [[None if np.isnan(x) else x for x in row] for row in self._values.tolist()],
+            "values": [[None if math.isnan(x) else x for x in row] for row in self._values.tolist()],
         }
 
     @classmethod
