@@ -162,6 +162,11 @@ class Broker:
             self._deliver(session, sender, message, qos)
         return True
 
+    def listened(self, topic: str) -> bool:
+        """Whether anybody who may listens to a topic."""
+        route = self._routes.get(topic)
+        return bool(self._route(topic) if route is None else route)
+
     def _deliver(
         self, session: _Session, sender: str, message: Outgoing, qos: int, *, retained: bool = False
     ) -> None:

@@ -120,6 +120,10 @@ class Client:
 
     # --- out ---
 
+    def listened(self, topic: str) -> bool:
+        """Whether anybody listens to a topic."""
+        return self._broker.listened(topic)
+
     def post(self, topic: str, payload: bytes, qos: int, retain: bool, expiry_s: float | None) -> None:
         """Send when possible, in order."""
         now = self._schedule.now_ns / S

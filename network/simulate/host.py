@@ -286,6 +286,8 @@ class Host:
                 data = effect.data
                 post(effect.topic, data, effect.qos, effect.retain, effect.expiry_s)
             elif isinstance(effect, Say):
+                if not (effect.qos or self.client.listened(effect.topic)):
+                    continue  # a broker would drop it: what is said for people alone is not even signed here
                 wall_ms = self.clock.wall_ms(self._schedule.now_ns)
                 data = self.member.signer.stream(effect.message, effect.topic, wall_ms)
                 post(effect.topic, data, effect.qos, False, effect.expiry_s)
