@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
+from mint.errors import MachineError
 from network.simulate.faults import Plan
 from network.simulate.run import Result, run
 from network.simulate.shrink import shrink
@@ -90,13 +93,23 @@ def _shrunk(first: Result) -> Broken:
 def examined(
     plans: Sequence[Plan], jobs: int, tell: Callable[[float], None] = lambda _: None
 ) -> Iterator[Outcome]:
-    """The outcome of every plan, in their order, `jobs` of them at a time."""
+    """The outcome of every plan, in their order, `jobs` of them at a time.
+
+    Raises:
+        MachineError: a process that ran one was killed.
+    """
     if jobs == 1 or len(plans) == 1:
-        outcomes = map(examine, plans)
-        yield from _telling(outcomes, len(plans), tell)
+        yield from _telling(map(examine, plans), len(plans), tell)
         return
-    with multiprocessing.get_context("forkserver").Pool(jobs) as pool:
-        yield from _telling(pool.imap(examine, plans), len(plans), tell)
+    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("forkserver"))
+    try:
+        yield from _telling(pool.map(examine, plans), len(plans), tell)
+    except BrokenProcessPool:
+        raise MachineError(
+            "a process that ran a seed was killed", "see whether memory ran out, and try fewer --jobs"
+        ) from None
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _telling(outcomes: Iterator[Outcome], count: int, tell: Callable[[float], None]) -> Iterator[Outcome]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from detectors.core import DetectorCore
-from mint.errors import InputError
+from mint.errors import InputError, MachineError
 from network import commands
 from network.simulate import seeds
 from network.simulate.command import drawn
@@ -119,3 +121,15 @@ def test_several_at_a_time_come_in_order_and_say_the_same() -> None:
     assert one == two
     assert one[0] == one[2] != one[1]
     assert shares == [1 / 3, 2 / 3, 1]
+
+
+def killed(plan: Plan) -> seeds.Outcome:
+    """What the kernel does where memory runs out."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError(plan)
+
+
+def test_a_run_that_is_killed_is_said_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seeds, "examine", killed)
+    with pytest.raises(MachineError, match="was killed"):
+        list(seeds.examined([QUICK, QUICK], 2))
