@@ -14,8 +14,8 @@ from network.simulate.run import Result, run
 from network.simulate.shrink import shrink
 from network.simulate.words import lines
 
-# What was said last before a violation; before that only what is worth keeping (network/simulate/history.py).
-LINES = 60
+# Events told before a violation, and as many of those before them that are worth keeping.
+LINES = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +86,7 @@ def _shrunk(first: Result) -> Broken:
         return True
 
     shrink(first.plan, violates)
-    told = list(lines(last.history))
-    return Broken(last.plan, last.text, last.at_ms, tuple(told[-LINES:]))
+    return Broken(last.plan, last.text, last.at_ms, tuple(lines(last.history, LINES)))
 
 
 def examined(

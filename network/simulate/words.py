@@ -17,18 +17,24 @@ from mint.sign_bytes import Object, Stream
 from mint.wire import decode
 from network.simulate.history import History, Note, stamp
 
-# Said for people, every second, of every miner: nothing follows from them.
-FOR_PEOPLE = frozenset({"twin", "behaviour", "state"})
+# Said every second, and nothing follows from it that is not said otherwise.
+LEFT_OUT = frozenset({"twin", "behaviour", "state", "ack"})
 # Enough of a hash to tell two apart.
 SHORT = 4
 
 
-def lines(history: History) -> Iterator[str]:
-    """Every event that is still known, in order, without what is said for people only."""
+def lines(history: History, count: int) -> list[str]:
+    """The last `count` events, and before them as many of those worth keeping: faults, crashes, quotas."""
+    told = list(_told(history))
+    kept = [text for note, text in told[:-count] if note.what not in ("sent", "says")]
+    return kept[-count:] + [text for _, text in told[-count:]]
+
+
+def _told(history: History) -> Iterator[tuple[Note, str]]:
     for note in history.notes():
         text = _sent(*note.values) if note.what == "sent" else _happened(note)
         if text:
-            yield f"{stamp(note.at_ns)}  {note.who:<10} {text}"
+            yield note, f"{stamp(note.at_ns)}  {note.who:<10} {text}"
 
 
 # --- what is noted with plain values ----------------------------------------------------------------
@@ -65,7 +71,7 @@ def _sent(topic: Any, payload: Any) -> str:  # noqa: ANN401 (as history.py notes
     try:
         # mypy cannot see that a union is a type to decode
         body: Stream | Object = decode(decode(payload, Envelope).body, Stream | Object)  # type: ignore[arg-type]
-        if body.kind in FOR_PEOPLE:
+        if body.kind in LEFT_OUT:
             return ""
         message = decode(body.payload, kinds.BY_NAME[body.kind].type)
     except (Rejected, KeyError):
