@@ -10,6 +10,7 @@ from mint.effects import Now, Say
 from mint.heads import Heads
 from mint.messages.frame import MAX_REPLY_FRAMES, FrameRequest
 from mint.topics import Topics
+from mint.wire import MOST
 
 REQUEST_EXPIRY_S = 10
 # An unanswered request is repeated after this long, to the next holder.
@@ -93,15 +94,15 @@ class Asker:
         silent = len(self._holders) - len(want.answered.intersection(self._holders))
         return not silent or want.tries >= ASKED_ENOUGH * len(self._holders)
 
-    def due(self, now: Now, head: int) -> list[Say]:
-        """What is to be asked now; `head` is the frame that we are at."""
+    def due(self, now: Now) -> list[Say]:
+        """What is to be asked now; for a head with a number that no frame has: its answer says nothing of a gap."""
         now_ns = now.monotonic_ns
         asked: list[Say] = []
         if self._frames is not None and self._frames.due_ns <= now_ns:
             asked.append(self._ask(self._frames, now_ns))
         due = [want for want in self._proofs.values() if want.due_ns <= now_ns]
         asked += [self._ask(want, now_ns, proofs=True) for want in due]
-        return asked + [self._request(holder, head + 1, 1) for holder in self.heads.ask(now_ns)]
+        return asked + [self._request(holder, MOST, 1) for holder in self.heads.ask(now_ns)]
 
     def due_ns(self) -> int:
         """When something is to be asked next."""

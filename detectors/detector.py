@@ -341,7 +341,7 @@ class Detector:
         if self._notes.waits_for is not None:
             lacking.add(self._notes.waits_for)
         asker.want_proofs(lacking)
-        return [*asker.due(self._now, follower.number)]
+        return [*asker.due(self._now)]
 
     def _proofs(self, kept: Kept) -> list[bytes]:
         """The samples and verdicts that a frame names, as far as they are here."""

@@ -36,8 +36,11 @@ from mint.stream_rules import check_next, check_readings
 
 # Frames until the slices change: several of the longest delays that are no fault.
 SLICE = 16
-# Frames for which a sample may be on its way: an agent sends again after two periods, then after four.
+# Frames for which a sample may be on its way: an agent sends again after two periods, then after four. Only frames
+# that come in good time count, no more than so many behind the newest: where others come in a heap, the manager was
+# cut off, and heard no device either.
 PATIENCE = 8
+IN_TIME = 2
 # Frames, and their time on our clock, in which somebody has to show the sample that a frame names; holders are asked
 # once a second.
 SHOWN_WITHIN = 30
@@ -58,12 +61,12 @@ Envelopes = Callable[[bytes], bytes | None]
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    """A sample that no frame has come to yet: its place, its envelope, and the frame after which it was heard."""
+    """A sample that no frame has come to yet: its place, its envelope, and the frames that came in time since."""
 
     place: Place
     data: bytes
     sample: Sample
-    frame: int
+    frames: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +153,7 @@ class Watch:
         place = (body.session, body.sequence)
         timely = abs(body.time_ms - now.wall_ms) <= self._charter.clock_tolerance_ms // 2
         if live and timely and not device.floods and device.heard is None:
-            device.heard = _Heard(place, data, sample, self._number)
+            device.heard = _Heard(place, data, sample)
         return self._two(name, device, place, opened)
 
     def step(self, frame: LogFrame, newest: int, now_ns: int, envelopes: Envelopes) -> list[Found]:
@@ -166,7 +169,7 @@ class Watch:
             if entry.boot != device.boot:
                 device.boot, device.ended = entry.boot, device.boot
             if device.heard is not None:
-                found += self._left_out(frame, entry, device, device.heard)
+                found += self._left_out(frame, entry, device, device.heard, newest)
             if device.unshown is not None:
                 found += self._shown(entry.device, device, device.unshown, now_ns, envelopes)
             if entry.leaf and newest - number < LATELY and self.watches(entry.device, number):
@@ -204,10 +207,14 @@ class Watch:
         device.unshown = None
         return self._claim(Found("unseen", frame.sender, frame.number, name, (frame.data,)))
 
-    def _left_out(self, frame: LogFrame, entry: DeviceEntry, device: _Device, heard: _Heard) -> list[Found]:
+    def _left_out(
+        self, frame: LogFrame, entry: DeviceEntry, device: _Device, heard: _Heard, newest: int
+    ) -> list[Found]:
         """Whether a frame should have come to the sample that was heard."""
         behind = heard.place > (entry.session, entry.sequence)
-        if behind and frame.number - heard.frame < PATIENCE:
+        frames = heard.frames + (newest - frame.number <= IN_TIME)
+        if behind and frames < PATIENCE:
+            device.heard = replace(heard, frames=frames)
             return []
         device.heard = None
         if not behind or device.fast or not _possible(frame, entry, device, heard):

@@ -283,7 +283,8 @@ def test_whatever_is_lost_late_or_restarted_nothing_is_shown_against_a_correct_m
     fog.run(40)
     nothing_shown(fog)
     fog.lost, fog.delay_ns = lambda *_: False, lambda *_: 2 * MS
-    fog.run_until(lambda: set(fog.numbers()) == {fog.newest}, 60)
+    # The newest may be on its way at that very moment.
+    fog.run_until(lambda: min(fog.numbers()) >= fog.newest - 1, 60)
     fog.check_logs()
     assert OF_MANAGER.isdisjoint(fog.kinds())
 
