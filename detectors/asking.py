@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from mint.answers import frame_request
 from mint.charter.model import Charter
 from mint.effects import Now, Say
 from mint.heads import Heads
@@ -12,7 +13,6 @@ from mint.messages.frame import MAX_REPLY_FRAMES, FrameRequest
 from mint.topics import Topics
 from mint.wire import MOST
 
-REQUEST_EXPIRY_S = 10
 # An unanswered request is repeated after this long, to the next holder.
 ASK_AGAIN_NS = 1_000_000_000
 # How often a holder is asked that may be gone; messages get lost, and what is passed over is not judged any more.
@@ -117,4 +117,4 @@ class Asker:
 
     def _request(self, holder: str, first: int, count: int, *, proofs: bool = False) -> Say:
         request = FrameRequest(self._name, holder, first, count, proofs)
-        return Say(self._topics.frame_request(), request, qos=1, expiry_s=REQUEST_EXPIRY_S)
+        return frame_request(self._topics, request)

@@ -1,4 +1,4 @@
-"""Answering whoever asks for frames by number: the manager does, and every detector does likewise."""
+"""Asking for frames by number, and answering whoever does: the manager answers, and every detector does likewise."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from mint.topics import Topics
 # A reply stays below the broker's packet limit with room for its envelope and one frame more than asked for.
 MAX_REPLY_BYTES = 512 * 1024
 REPLY_EXPIRY_S = 30
+# A request is made again long before this; an answer to an older one is of use to nobody.
+REQUEST_EXPIRY_S = 10
 # A client that catches up asks once a round trip, and sometimes for several things at once; one that asks without end
 # is not to be worked for.
 PAUSE_NS = 20_000_000
@@ -22,6 +24,11 @@ BURST = 16
 
 # The envelopes of samples and verdicts that a frame rests on, as far as they are at hand.
 Proofs = Callable[[Kept], Iterable[bytes]]
+
+
+def frame_request(topics: Topics, request: FrameRequest) -> Say:
+    """A request on its way to its holder."""
+    return Say(topics.frame_request(), request, qos=1, expiry_s=REQUEST_EXPIRY_S)
 
 
 class Answers:

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mint.answers import Answers
+from mint.answers import Answers, frame_request
 from mint.bus.options import Incoming, Overflow, Subscription
 from mint.charter.model import Resume
 from mint.charter.seal import SealedCharter
-from mint.effects import Effect, Keep, Now, Post, Say
+from mint.effects import Effect, Keep, Now, Post
 from mint.envelope import Opened, ReplayGuard
 from mint.errors import Reason, Rejected
 from mint.fault import OF_MANAGER, Shown, halts, verify_fault
@@ -37,7 +37,6 @@ from twin_broker.storage import Append, Cut, Storage
 
 # Samples may have waited in the agent's ring of 60 while the broker was away.
 RING_PERIODS = 60
-REQUEST_EXPIRY_S = 10
 
 
 class Manager:
@@ -214,11 +213,9 @@ class Manager:
         learning = self._learning
         if learning is None or self._done:
             return []
-        effects = self._take(learning.skip(now.monotonic_ns))
-        topic = self._member.topics.frame_request()
-        for request in learning.ask(now.monotonic_ns):
-            effects.append(Say(topic, request, qos=1, expiry_s=REQUEST_EXPIRY_S))
-        return effects
+        skipped = self._take(learning.skip(now.monotonic_ns))
+        asked = learning.ask(now.monotonic_ns)
+        return [*skipped, *(frame_request(self._member.topics, request) for request in asked)]
 
     def _reply(self, opened: Opened, reply: FrameReply, now: Now) -> Sequence[Effect]:
         body = _stream(opened)

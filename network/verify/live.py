@@ -9,10 +9,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 from detectors.follower import HISTORY
+from mint.answers import frame_request
 from mint.bus.bus import Bus
 from mint.bus.options import Incoming, Subscription
 from mint.courier import Courier, bus_of
-from mint.effects import Say
 from mint.envelope import Opened
 from mint.errors import BusError, Rejected
 from mint.fault_proofs import verdict_in
@@ -27,7 +27,6 @@ from network.verify.case import Case
 ANSWER_S = 3.0
 # Retained messages come with the subscription; this long after it they have come.
 RETAINED_S = 1.0
-REQUEST_EXPIRY_S = 10
 # Frames after that of a verdict, in which the log takes note of it.
 AFTER = 8
 
@@ -114,8 +113,7 @@ class _Gathering:
         charter = self._node.charter.charter
         for holder in (charter.manager.name, *charter.detectors):
             request = FrameRequest(self._node.name, holder, first, MAX_REPLY_FRAMES, proofs=True)
-            topic = self._node.topics.frame_request()
-            Courier(self._node, bus).send([Say(topic, request, qos=1, expiry_s=REQUEST_EXPIRY_S)])
+            Courier(self._node, bus).send([frame_request(self._node.topics, request)])
             try:
                 while True:
                     reply = await asyncio.wait_for(self._replies.get(), ANSWER_S)
