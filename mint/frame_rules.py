@@ -54,6 +54,9 @@ def check_frame(frame: Frame, charter: Charter) -> None:
             raise _impossible(frame, f"{entry.miner} is entitled to something else")
         if entry.present and miner.device not in leaves:
             raise _impossible(frame, f"{entry.miner} is present without a sample")
+        in_it = (entry.decided == frame.number) == (entry.miner in noted)
+        if not in_it or bool(entry.decided) != bool(entry.offences) or frame.number < entry.decided:
+            raise _impossible(frame, f"{entry.miner} was not decided on in frame {entry.decided}")
 
 
 def check_step(before: Frame, frame: Frame, charter: Charter) -> None:
@@ -85,9 +88,11 @@ def check_step(before: Frame, frame: Frame, charter: Charter) -> None:
     earlier_miners = {entry.miner: entry for entry in before.miners}
     for miner in frame.miners:
         then_known = earlier_miners.get(miner.miner)
-        count = 0 if then_known is None else then_known.offences
+        count, last = (0, 0) if then_known is None else (then_known.offences, then_known.decided)
         if miner.offences != count + (miner.miner in noted):
             raise _impossible(frame, f"it counts {miner.offences} offences of {miner.miner} after {count}")
+        if miner.decided != (frame.number if miner.miner in noted else last):
+            raise _impossible(frame, f"it puts a decision on {miner.miner} into frame {miner.decided}")
         terms = known.get(miner.miner)
         if then_known and terms and frame.charter == before.charter and terms.device not in rebooted:
             _check_miner(frame, then_known, miner)

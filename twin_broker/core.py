@@ -13,7 +13,7 @@ sample before it, or after what the newest frame says of its device.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -153,7 +153,8 @@ class TwinManager:
         self.frame, self.head = frame, frame_hash
         self.number = frame.number if frame else 0
         entries = frame.miners if frame else ()
-        self._offences = {entry.miner: entry.offences for entry in entries}
+        # How many decisions on each miner there are, and in which frame the last.
+        self._offences = {entry.miner: (entry.offences, entry.decided) for entry in entries}
         # What the next frame is compared with (mint/frame_rules.py).
         comparable = frame is not None and frame.charter == self._sealed.hash
         self._framed = {entry.miner: entry for entry in entries if entry.present and comparable}
@@ -203,7 +204,7 @@ class TwinManager:
         if miner not in self._offences:
             return None
         waiting = sum(one.decision.miner == miner for one in self._decisions)
-        return self._offences[miner] + waiting + 1
+        return self._offences[miner][0] + waiting + 1
 
     def verdict(self, verdict_hash: bytes, data: bytes, proven: Proven) -> None:
         """Take note of a valid verdict; several of one offence are one.
@@ -256,17 +257,18 @@ class TwinManager:
         for name, twin in self.twins.items():
             seen = name in self._fresh.get(self._miners[name].device, ())
             self.twins[name] = twin if seen else twin.silent()
-        decided = Counter(one.decision.miner for one in noted)
+        number = self.number + 1
+        offences = self._offences | {one.decision.miner: (one.decision.offence, number) for one in noted}
         frame = Frame(
             fog=charter.fog,
-            number=self.number + 1,
+            number=number,
             previous=self.head,
             charter=self._sealed.hash,
             time_ms=time_ms,
             root=root([entry.leaf for entry in devices if entry.leaf]),
             devices=devices,
             miners=tuple(
-                self.twins[name].entry(miner, self._offences.get(name, 0) + decided[name])
+                self.twins[name].entry(miner, *offences.get(name, (0, 0)))
                 for name, miner in self._miners.items()
                 if name in self.twins
             ),

@@ -41,8 +41,11 @@ class MinerTwin:
         """The twin of a miner that the charter has put on another device: what was read there compares with nothing."""
         return replace(self, boot=UNKNOWN_BOOT)
 
-    def entry(self, miner: Miner, offences: int) -> MinerEntry:
-        """The miner in the frame that is being closed; `offences`: those that the log has taken note of by then."""
+    def entry(self, miner: Miner, offences: int, decided: int) -> MinerEntry:
+        """The miner in the frame that is being closed.
+
+        `offences`: those that the log has taken note of by then; `decided`: the frame that did so last.
+        """
         reading = self.reading
         return MinerEntry(
             miner=miner.name,
@@ -57,6 +60,7 @@ class MinerTwin:
             gpu_ppm=reading.gpu_ppm,
             entitled_ppm=miner.entitlement.cpu_ppm,
             offences=offences,
+            decided=decided,
         )
 
     def message(self, miner: Miner, frame: int, *, convicted: bool, dark_frames: int) -> Twin:

@@ -43,6 +43,8 @@ class MinerEntry(Wire, frozen=True):
     `present` is false when no new reading of it came since the last frame (the counters then repeat the last
     known ones). `entitled_ppm` is the entitlement in force, in ppm of one CPU. `offences` counts the decisions on
     this miner that the log has taken note of, those of this frame included: its next offence is that number and one.
+    `decided` is the number of the frame that took note of the last of them (0: none), so that whoever lacks the
+    verdict knows which frame names it, and finds the one before it from there.
     """
 
     miner: Name
@@ -57,6 +59,7 @@ class MinerEntry(Wire, frozen=True):
     gpu_ppm: Int
     entitled_ppm: Nat
     offences: Nat
+    decided: Nat
 
 
 class Decision(Wire, frozen=True):

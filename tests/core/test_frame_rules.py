@@ -56,7 +56,7 @@ def miner(name: str = "m01", **fields: Any) -> Change:
 def noted(*decisions: Decision, **offences: int) -> Change:
     def change(frame: Frame) -> Frame:
         for name, count in offences.items():
-            frame = miner(name, offences=count)(frame)
+            frame = miner(name, offences=count, decided=frame.number)(frame)
         return changed(frame, decisions=decisions)
 
     return change
@@ -107,6 +107,17 @@ ALONE: dict[str, tuple[Change, str]] = {
     "decides on a stranger": (noted(decision("m99")), "or on nobody"),
     "decides what it does not count": (noted(decision(offence=2), m01=1), "another offence than the last"),
     "decides offence nought": (noted(decision(offence=0)), "another offence than the last"),
+    "decided in no frame": (miner(offences=1), "m01 was not decided on in frame 0"),
+    "decided on no offence": (miner(decided=1), "m01 was not decided on in frame 1"),
+    "decided later": (miner(offences=1, decided=99), "m01 was not decided on in frame 99"),
+    "decided in this one, and names nothing": (
+        lambda f: miner(offences=1, decided=f.number)(f),
+        "was not decided on",
+    ),
+    "decides in another": (
+        lambda f: miner(decided=1)(noted(decision(), m01=1)(f)),
+        "m01 was not decided on in frame 1",
+    ),
 }
 
 
@@ -142,6 +153,7 @@ AFTER: dict[str, tuple[Change, str]] = {
     "counts more": (miner(offences=1), "counts 1 offences of m01 after 0"),
     "counts two": (noted(decision(offence=2), m01=2), "counts 2 offences of m01 after 0"),
     "decides and does not count": (noted(decision(offence=0)), "counts 0 offences of m01 after 0"),
+    "decided elsewhere": (miner(decided=FRAME.number), f"puts a decision on m01 into frame {FRAME.number}"),
     "time backwards": (miner(before_ns=entry(BEFORE, "m01").after_ns - 1), "time of m01 runs backwards"),
     "use backwards": (miner(usage_ns=0), "use of m01 runs backwards"),
 }
@@ -193,7 +205,10 @@ def test_what_does_not_compare_is_not_compared(before: Frame, after: Frame) -> N
 def test_an_offence_more_is_a_decision_more() -> None:
     once = noted(decision(), m01=1)(BEFORE)
     check_step(once, noted(decision(offence=2, mark=b"w"), m01=2)(FRAME), LAW)
-    check_step(once, miner(offences=1)(FRAME), LAW)
+    check_step(once, miner(offences=1, decided=BEFORE.number)(FRAME), LAW)
+    for number in (0, BEFORE.number - 1, FRAME.number):
+        with pytest.raises(Rejected, match=f"puts a decision on m01 into frame {number}"):
+            check_step(once, miner(offences=1, decided=number)(FRAME), LAW)
     with pytest.raises(Rejected, match="counts 0 offences of m01 after 1"):
         check_step(once, FRAME, LAW)
 
@@ -201,7 +216,7 @@ def test_an_offence_more_is_a_decision_more() -> None:
 def test_a_miner_that_the_charter_gives_up_goes_and_its_offences_with_it() -> None:
     fewer = NET.next_version(miners=LAW.miners[1:]).charter
     without = changed(FRAME, miners=FRAME.miners[1:], charter=bytes(32))
-    check_step(miner(offences=3)(BEFORE), without, fewer)
+    check_step(miner(offences=3, decided=2)(BEFORE), without, fewer)
     again = changed(FRAME, number=6)
     check_step(changed(without, number=5), device(sequence=6)(device("edge2", sequence=6)(again)), LAW)
 

@@ -42,7 +42,7 @@ def made() -> dict[str, bytes]:
     later = agent.stream(SAMPLE, TOPICS.sample("edge1"), 1_800_000_001_000)
     first, last = (SampleRef("edge1", 5, n, leaf_hash(data)) for n, data in ((1, sample), (2, later)))
     entry = DeviceEntry("edge1", 5, 2, BOOT, 12_000_000, leaf_hash(later))
-    miner = MinerEntry("m01", True, 3, 10**9, 10**9 + 30_000, 10**8, 10, 2, 5 * 10**7, -1, 100_000, 1)
+    miner = MinerEntry("m01", True, 3, 10**9, 10**9 + 30_000, 10**8, 10, 2, 5 * 10**7, -1, 100_000, 1, 7)
     frame = Frame(
         "fog1",
         7,

@@ -21,7 +21,8 @@ def accusation(miner: str = "m01", offence: int = 1, began: int = 5, last: bytes
 def frame(number: int, counted: dict[str, int], *decided: str) -> Frame:
     """A frame that counts so many offences of miners, and takes note of the last one of some."""
     miners = tuple(
-        MinerEntry(name, False, 0, 0, 0, 0, 0, 0, 0, 0, 0, count) for name, count in sorted(counted.items())
+        MinerEntry(name, False, 0, 0, 0, 0, 0, 0, 0, 0, 0, count, number if count else 0)
+        for name, count in sorted(counted.items())
     )
     decisions = tuple(Decision(bytes(32), name, counted[name]) for name in decided)
     return Frame("fog1", number, bytes(32), bytes(32), 0, bytes(32), (), miners, decisions, ())

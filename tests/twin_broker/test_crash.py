@@ -204,8 +204,8 @@ def test_after_a_restart_it_continues_with_the_same_twins_and_clocks(tmp_path: P
     assert (fog.core.number, fog.core.head) == (before.number, before.head)
     assert fog.core._devices["edge1"].clock == before._devices["edge1"].clock
     assert fog.core._devices["edge1"].clock is not None
-    assert {n: t.entry(NET.charter.miners_by_name()[n], 0) for n, t in fog.core.twins.items()} == {
-        n: t.entry(NET.charter.miners_by_name()[n], 0) for n, t in before.twins.items()
+    assert {n: t.entry(NET.charter.miners_by_name()[n], 0, 0) for n, t in fog.core.twins.items()} == {
+        n: t.entry(NET.charter.miners_by_name()[n], 0, 0) for n, t in before.twins.items()
     }
     fog.close()
     assert not any(m.present for m in NET.message(fog.told[71], Frame).miners)

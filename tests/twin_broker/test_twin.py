@@ -92,10 +92,10 @@ def test_its_condition(used_ms: int, running: bool, convicted: bool, silent: int
 
 def test_its_entry_in_a_frame_repeats_the_reading_and_says_whether_it_is_new() -> None:
     twin = MinerTwin(reading(10), BOOT)
-    entry = twin.entry(MINER, 3)
+    entry = twin.entry(MINER, 3, 8)
     assert (entry.miner, entry.present, entry.usage_ns, entry.entitled_ppm) == ("m01", True, 5 * S, 100_000)
-    assert entry.offences == 3
-    assert twin.silent().entry(MINER, 3) == msgspec.structs.replace(entry, present=False)
+    assert (entry.offences, entry.decided) == (3, 8)
+    assert twin.silent().entry(MINER, 3, 8) == msgspec.structs.replace(entry, present=False)
 
 
 def test_a_forged_counter_makes_a_twin_that_can_still_be_told() -> None:
