@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mint.fault_proofs import verdict_in
+from mint.keys import SIGNATURE_SIZE
 from mint.messages.frame import Frame
 from network import commands
 from network.verify.case import Case, read_case, write_case
+from network.verify.report import Report
 from tests.builders import Net, key_of
 from tests.verify.cases import CHEAT, NET, TICKS, broken, report, whole
-
-Changes = dict[str, tuple[bytes, ...]]
 
 
 def changed(**changes: tuple[bytes, ...]) -> Case:
@@ -120,23 +120,40 @@ def test_a_frame_that_says_something_else_than_its_sample_is_found() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_no_changed_byte_is_proven_or_crashes(data: st.DataObject) -> None:
-    """Of a frame, a vote or the charter; a changed sample is one that no frame names, so it is missing."""
-    case = whole()
-    field = data.draw(st.sampled_from(["charters", "frames", "verdicts"]))
-    envelopes = list(getattr(case, field))
+def test_no_changed_byte_of_a_log_is_proven(data: st.DataObject) -> None:
+    """Of a frame or the charter; a changed sample is one that no frame names, so it is missing."""
+    field = data.draw(st.sampled_from(["charters", "frames"]))
+    envelopes = list(getattr(whole(), field))
     index = data.draw(st.integers(0, len(envelopes) - 1))
-    envelope = bytearray(envelopes[index])
-    at = data.draw(st.integers(0, len(envelope) - 1))
-    envelope[at] ^= data.draw(st.integers(1, 255))
-    envelopes[index] = bytes(envelope)
-    try:
-        found = report(changed(**{field: tuple(envelopes)}))
-    except ValueError:
-        pytest.fail("crashed")
-    # Whoever publishes a verdict is not part of what it proves.
-    if field != "verdicts" or not found.proven:
-        assert not found.proven
+    at = data.draw(st.integers(0, len(envelopes[index]) - 1))
+    envelopes[index] = flipped(envelopes[index], at, data.draw(st.integers(1, 255)))
+    assert not report(changed(**{field: tuple(envelopes)})).proven
+
+
+@pytest.mark.parametrize("bits", [1, 4, 255])
+def test_a_verdict_with_any_byte_changed_proves_what_it_did_before_or_nothing(bits: int) -> None:
+    """Who published it is no part of what it proves: with another name or signature it proves the same."""
+    case = changed(frames=(), samples=())
+    (verdict,) = case.verdicts
+    still = set()
+    for at in range(len(verdict)):
+        other = flipped(verdict, at, bits)
+        found = report(msgspec.structs.replace(case, verdicts=(other,)))
+        if found.proven:
+            assert verdict_in(other) == verdict_in(verdict), at
+            assert told(found) == told(report(case)), at
+            still.add(at)
+    assert still >= set(range(len(verdict) - SIGNATURE_SIZE, len(verdict)))
+
+
+def flipped(data: bytes, at: int, bits: int) -> bytes:
+    """The bytes with these bits of one of them changed."""
+    return data[:at] + bytes([data[at] ^ bits]) + data[at + 1 :]
+
+
+def told(found: Report) -> list[dict[str, object]]:
+    """What a report says of its verdicts, but for the hashes of their envelopes."""
+    return [{key: said for key, said in verdict.items() if key != "hash"} for verdict in found.verdicts]
 
 
 def test_verify_as_a_command(
