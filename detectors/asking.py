@@ -7,19 +7,17 @@ from dataclasses import dataclass, field
 
 from mint.answers import frame_request
 from mint.charter.model import Charter
+from mint.component import NEVER_NS
 from mint.effects import Now, Say
-from mint.heads import Heads
+from mint.heads import ASK_AGAIN_NS, Heads
 from mint.messages.frame import MAX_REPLY_FRAMES, FrameRequest
 from mint.topics import Topics
 from mint.wire import MOST
 
-# An unanswered request is repeated after this long, to the next holder.
-ASK_AGAIN_NS = 1_000_000_000
 # How often a holder is asked that may be gone; messages get lost, and what is passed over is not judged any more.
 ASKED_ENOUGH = 5
 # Frames whose proofs are wanted at once; what does not fit is wanted again with the next frame.
 MAX_WANTED = 64
-NEVER_NS = 2**62
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mint.frames import LogFrame
+from mint.frames import NO_HASH, LogFrame
 from mint.messages.frame import MAX_REPLY_FRAMES
 
 # A detector that starts without a memory judges this much before it: SSA warms up in 36 frames, an offence that began
@@ -16,7 +16,6 @@ from mint.messages.frame import MAX_REPLY_FRAMES
 HISTORY = 600
 # Frames that came early and wait for those before them; past this the last ones are asked for again in their turn.
 MAX_EARLY = 256
-NO_HASH = bytes(32)
 
 
 class Follower:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from detectors.follower import NO_HASH
 from mint.frame_log import FrameLog
-from mint.frames import LogFrame
+from mint.frames import NO_HASH, LogFrame
 
 # Frames remembered, to know a vote on another frame of the same number: those that votes are counted on.
 REMEMBERED = 64

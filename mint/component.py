@@ -13,6 +13,9 @@ from typing import Protocol
 from mint.bus.options import Incoming, Subscription
 from mint.effects import Effect, Now
 
+# `due_ns` of whoever waits for nothing but messages: no clock of ours gets there (146 years).
+NEVER_NS = 2**62
+
 
 class Component(Protocol):
     """A component between its bus, its disk and its clock."""

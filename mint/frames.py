@@ -16,6 +16,9 @@ from mint.messages.frame import Frame
 from mint.sign_bytes import Object
 from mint.wire import decode
 
+# What the first frame names as the hash of the one before it.
+NO_HASH = bytes(32)
+
 
 @dataclass(frozen=True, slots=True)
 class LogFrame:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-# Between two requests to one holder.
+# An unanswered request, of whatever kind, is made again after this long.
 ASK_AGAIN_NS = 1_000_000_000
 
 

@@ -25,6 +25,7 @@ from mint.effects import Post, Say
 from mint.envelope import Opened, Signer, object_hash
 from mint.errors import Reason, Rejected
 from mint.frame_log import Kept
+from mint.frames import NO_HASH
 from mint.merkle import root
 from mint.messages.frame import MAX_DECISIONS, Decision, DeviceEntry, Frame, MinerEntry
 from mint.messages.sample import Ack, MinerReading, Sample
@@ -36,7 +37,6 @@ from twin_broker.storage import Append, Stored
 from twin_broker.twin import UNKNOWN_BOOT, MinerTwin
 
 MS = 1_000_000
-NO_HASH = bytes(32)
 # Verdicts and receipts that wait for a frame; two in three would have to be new each second to fill it.
 MAX_WAITING = 1024
 # Frames are worth nothing to who was away longer; detectors ask for what they missed.

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from mint.answers import PAUSE_NS
 from mint.charter.model import Resume
 from mint.charter.seal import SealedCharter
+from mint.component import NEVER_NS
 from mint.envelope import object_hash
 from mint.errors import MintError, Rejected
 from mint.fault import Shown
@@ -33,7 +34,6 @@ from twin_broker.storage import Stored
 TRIES = 3
 # Between two requests: a holder answers no client more often than once in PAUSE_NS, and its clock is another.
 REQUEST_EVERY_NS = 2 * PAUSE_NS
-NEVER_NS = 2**62
 
 
 @dataclass(frozen=True, slots=True)

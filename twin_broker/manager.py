@@ -16,12 +16,13 @@ from mint.answers import Answers, frame_request
 from mint.bus.options import Incoming, Overflow, Subscription
 from mint.charter.model import Resume
 from mint.charter.seal import SealedCharter
+from mint.component import NEVER_NS
 from mint.effects import Effect, Keep, Now, Post
 from mint.envelope import Opened, ReplayGuard
 from mint.errors import Reason, Rejected
 from mint.fault import OF_MANAGER, Shown, halts, verify_fault
 from mint.frame_log import Kept
-from mint.frames import frame_in, resumes
+from mint.frames import NO_HASH, frame_in, resumes
 from mint.member import Member
 from mint.merkle import leaf_hash
 from mint.messages.fault import Fault
@@ -31,8 +32,8 @@ from mint.messages.receipt import Receipt
 from mint.messages.sample import Sample
 from mint.sign_bytes import Stream
 from mint.verdict import verify_verdict
-from twin_broker.core import NO_HASH, TwinManager
-from twin_broker.learning import NEVER_NS, Forked, Learning, Learnt
+from twin_broker.core import TwinManager
+from twin_broker.learning import Forked, Learning, Learnt
 from twin_broker.storage import Append, Cut, Storage
 
 # Samples may have waited in the agent's ring of 60 while the broker was away.

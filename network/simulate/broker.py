@@ -24,6 +24,7 @@ from paho.mqtt.client import topic_matches_sub
 
 from mint.bus.options import Subscription
 from mint.bus.outbox import Outgoing
+from mint.component import NEVER_NS
 from mint.names import Role
 from mint.topics import Topics, may_read, may_write
 from network.simulate.link import LATENCY_NS
@@ -37,7 +38,6 @@ MAX_QUEUED = 2000 + 64
 MAX_QUEUED_BYTES = 8 * 2**20
 # Topics whose receivers are remembered; a liar that invents more only makes us match again.
 MAX_ROUTES = 4096
-NEVER = 1 << 62
 
 # Called with every message that the broker accepts: sender, message.
 Watch = Callable[[str, Outgoing], None]
@@ -49,7 +49,7 @@ class Delivery:
 
     message: Outgoing
     sender: str
-    acked_ns: int = NEVER
+    acked_ns: int = NEVER_NS
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from typing import Protocol
 from mint.bus.options import Incoming, Subscription
 from mint.bus.outbox import Outgoing
 from mint.charter.seal import SealedCharter
+from mint.component import NEVER_NS
 from mint.effects import Effect, Keep, Now, Post, Say
 from mint.envelope import Signer
 from mint.member import Member
@@ -32,7 +33,6 @@ from network.simulate.signing import HashKey
 # else is waiting.
 LEAST_WAIT_NS = 100 * US
 LATE_NS = 4 * MS
-NEVER = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ class Host:
         self._still = False
         self._life = 0  # one number a start or end: what an earlier life scheduled is void
         self._alarm = 0  # likewise for its alarms
-        self._wakes_ns = NEVER
+        self._wakes_ns = NEVER_NS
         self._back_ns = 0  # when it starts again, while it is down
 
     @property
@@ -181,7 +181,7 @@ class Host:
         self._history.note(self._schedule.now_ns, self.name, "crashed", down_ns)
         self._life += 1
         self._alarm += 1
-        self._wakes_ns, self._back_ns = NEVER, back_ns
+        self._wakes_ns, self._back_ns = NEVER_NS, back_ns
         self.component, self.crash_in = None, None
         self.client.stop(flushes=flushes)
         if not flushes:
@@ -246,7 +246,7 @@ class Host:
 
     def _rouse(self) -> None:
         self._alarm += 1
-        self._wakes_ns = NEVER
+        self._wakes_ns = NEVER_NS
         self._wake()
 
     def _wake(self) -> None:
@@ -266,7 +266,7 @@ class Host:
         component = self.component
         if alarm != self._alarm or component is None or self._still:
             return
-        self._wakes_ns = NEVER
+        self._wakes_ns = NEVER_NS
         now = self.now()
         if component.due_ns() <= now.monotonic_ns:
             self._carry_out(component.tick(now))

@@ -15,13 +15,14 @@ from mint.charter.seal import SealedCharter
 from mint.effects import Post, Say
 from mint.envelope import Opened, object_hash
 from mint.errors import Reason, Rejected
+from mint.frames import NO_HASH
 from mint.merkle import leaf_hash, root
 from mint.messages.frame import MAX_DECISIONS, NOTHING, Frame
 from mint.messages.judgement import Alarm
 from mint.messages.sample import Ack, MinerReading, Sample, Twin
 from mint.verdict import Proven
 from tests.builders import MS, T0_MS, Edge, Net, S
-from twin_broker.core import NO_HASH, Closed, TwinManager
+from twin_broker.core import Closed, TwinManager
 from twin_broker.device import MAX_PENDING, SAMPLES_A_FRAME
 
 NET = Net(miners=4, devices=2)

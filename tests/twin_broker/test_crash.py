@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mint.charter.seal import SealedCharter
 from mint.effects import Post, Say
 from mint.errors import Reason, Rejected
+from mint.frames import NO_HASH
 from mint.merkle import leaf_hash, root
 from mint.messages.frame import Frame
 from mint.messages.judgement import Alarm
@@ -21,7 +22,7 @@ from mint.messages.sample import Ack
 from mint.sign_bytes import Stream
 from mint.verdict import Proven
 from tests.builders import MS, T0_MS, Edge, Net, S
-from twin_broker.core import NO_HASH, TwinManager
+from twin_broker.core import TwinManager
 from twin_broker.store import FrameStore
 
 NET = Net(miners=4, devices=2)

@@ -17,13 +17,13 @@ from mint.charter.seal import SealedCharter
 from mint.envelope import open_envelope
 from mint.errors import Reason, Rejected
 from mint.frame_rules import check_against, check_frame, check_step
-from mint.frames import frame_in, open_frame
+from mint.frames import NO_HASH, frame_in, open_frame
 from mint.merkle import leaf_hash
 from mint.messages.frame import Frame
 from mint.messages.sample import MinerReading, Sample
 from mint.verdict import Proven
 from tests.builders import MS, T0_MS, Net, S
-from twin_broker.core import NO_HASH, TwinManager
+from twin_broker.core import TwinManager
 from twin_broker.storage import MemoryStorage
 
 NET = Net(miners=4, devices=2)

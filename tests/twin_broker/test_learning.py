@@ -15,16 +15,16 @@ from hypothesis import strategies as st
 
 from mint.charter.model import Resume
 from mint.charter.seal import SealedCharter
+from mint.component import NEVER_NS
 from mint.errors import Rejected
 from mint.fault import verify_fault
-from mint.frames import LogFrame, frame_in
+from mint.frames import NO_HASH, LogFrame, frame_in
 from mint.messages.fault import Fault, FaultKind
 from mint.messages.frame import MAX_REPLY_FRAMES, FrameReply, FrameRequest
 from tests.builders import Net, key_of
 from tests.twin_broker.fog import Fog, Holder, member, said, with_manager
 from tests.twin_broker.verdicts import verdict
-from twin_broker.core import NO_HASH
-from twin_broker.learning import NEVER_NS, TRIES
+from twin_broker.learning import TRIES
 from twin_broker.storage import MemoryStorage
 
 NET = Net(miners=4, devices=2)

@@ -10,6 +10,7 @@ import pytest
 
 from mint.charter.model import Resume
 from mint.charter.seal import SealedCharter
+from mint.component import NEVER_NS
 from mint.effects import Post
 from mint.envelope import object_hash
 from mint.errors import Reason
@@ -22,7 +23,6 @@ from mint.messages.judgement import Vote
 from tests.builders import Edge, Net, S, key_of
 from tests.twin_broker.fog import Fog, Holder, said, with_manager
 from tests.twin_broker.verdicts import verdict
-from twin_broker.learning import NEVER_NS
 from twin_broker.storage import MemoryStorage
 
 NET = Net(miners=4, devices=2)
