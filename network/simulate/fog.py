@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mint.charter.seal import SealedCharter
 from mint.names import Role
 from mint.topics import Topics
 from network.simulate import nodes
@@ -41,11 +42,14 @@ Wrote = Callable[[str, str, CfsMiner], None]
 class Fog:
     """The fog of a plan at true time 0; `run` has time pass.
 
-    `observe` is called with every effect of every host, `wrote` with every quota that anyone writes.
+    `observe` is called with every effect of every host, `wrote` with every quota that anyone writes. `charter`: one of
+    that size, without it the simulation's own.
     """
 
-    def __init__(self, plan: Plan, observe: Observe, wrote: Wrote) -> None:
-        self.plan, self.charter = plan, found(plan.size)
+    def __init__(
+        self, plan: Plan, observe: Observe, wrote: Wrote, charter: SealedCharter | None = None
+    ) -> None:
+        self.plan, self.charter = plan, charter or found(plan.size)
         self._observe = observe
         schedule, history = Schedule(), History()
         members = roles(plan.size)
