@@ -12,6 +12,7 @@ import msgspec
 
 from mint.charter.model import Charter
 from mint.errors import MintError
+from mint.messages.chain import Block, BlockReply, BlockRequest, ShareBatch
 from mint.messages.fault import Fault
 from mint.messages.frame import Frame, FrameReply, FrameRequest
 from mint.messages.judgement import Alarm, Behaviour, Verdict, Vote
@@ -25,6 +26,8 @@ KIB = 1 << 10
 MAX_BYTES = 2048 * KIB
 # A frame of the largest fog is some 600 KiB; a proof holds two of them.
 MAX_FRAME_BYTES = 768 * KIB
+# A block may hold the charter of a large fog, or a verdict of the largest size.
+MAX_BLOCK_BYTES = 1024 * KIB
 
 # Whether a message of this sender belongs on this topic.
 Fits = Callable[[Topics, str, str], bool]
@@ -111,6 +114,24 @@ _TABLE = (
         MAX_BYTES,
     ),
     Kind("receipt", Receipt, False, frozenset({Role.ENFORCER}), lambda t, s, x: x == t.receipt(s), 4 * KIB),
+    Kind("block", Block, False, frozenset({Role.AGENT}), lambda t, _, x: x == t.block(), MAX_BLOCK_BYTES),
+    Kind("shares", ShareBatch, False, frozenset({Role.AGENT}), lambda t, s, x: x == t.share(s), 64 * KIB),
+    Kind(
+        "block_request",
+        BlockRequest,
+        True,
+        frozenset({Role.AGENT}),
+        lambda t, _, x: x == t.block_request(),
+        4 * KIB,
+    ),
+    Kind(
+        "block_reply",
+        BlockReply,
+        True,
+        frozenset({Role.AGENT}),
+        lambda t, _, x: _below(_parent(t.block_reply("x")), x),
+        MAX_BYTES,
+    ),
 )
 
 BY_NAME = {kind.name: kind for kind in _TABLE}

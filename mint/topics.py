@@ -84,6 +84,22 @@ class Topics:
         """A proof of misconduct, published by `node`."""
         return self._of("fault", node)
 
+    def block(self) -> str:
+        """The miners' blocks, as they are found."""
+        return self._of("chain", "block")
+
+    def share(self, device: str) -> str:
+        """The shares that the miners of a device found, in batches."""
+        return self._of("chain", "share", device)
+
+    def block_request(self) -> str:
+        """An agent's request for blocks that it lacks."""
+        return self._of("chain", "request")
+
+    def block_reply(self, client: str) -> str:
+        """The answer to the request of `client`."""
+        return self._of("chain", "reply", client)
+
 
 def may_write(role: Role, name: str, topics: Topics) -> tuple[str, ...]:
     """Topic filters that a node of `role` called `name` may publish to.
@@ -105,7 +121,14 @@ def may_write(role: Role, name: str, topics: Topics) -> tuple[str, ...]:
                 topics.fault(name),
             )
         case Role.AGENT:
-            return (topics.state(name), topics.sample(name))
+            return (
+                topics.state(name),
+                topics.sample(name),
+                topics.block(),
+                topics.share(name),
+                topics.block_request(),
+                topics.block_reply("+"),
+            )
         case Role.DETECTOR:
             return (
                 topics.behaviour(name),
@@ -125,8 +148,17 @@ def may_write(role: Role, name: str, topics: Topics) -> tuple[str, ...]:
 def may_read(role: Role, name: str, topics: Topics) -> tuple[str, ...]:
     """Topic filters that a node of `role` called `name` may subscribe to.
 
-    Agents run on devices that may be hostile: they read what they need and nothing of their neighbours.
+    Agents run on devices that may be hostile: they read what they need, and of their neighbours only what the ledger is
+    made of.
     """
     if role is Role.AGENT:
-        return (topics.charter(), topics.ack(name))
+        return (
+            topics.charter(),
+            topics.ack(name),
+            topics.verdict("+", "+"),
+            topics.block(),
+            topics.share("+"),
+            topics.block_request(),
+            topics.block_reply(name),
+        )
     return (f"{PREFIX}/{topics.fog}/#",)

@@ -126,13 +126,28 @@ class Resume(Wire, frozen=True):
     again: Nat = 0
 
 
+class Chain(Wire, frozen=True):
+    """The ledger that the miners mine; whoever changes it begins another one (mint/chain/header.py: genesis).
+
+    `block_interval_ms`: what difficulty adjusts to. `share_interval_ms`: the expected time between two shares of a
+    miner that uses its whole entitlement. `window_blocks`: a block's reward is split over the shares in so many blocks,
+    itself the last. `first_work`: expected hashes of block 1.
+    """
+
+    block_interval_ms: Annotated[int, Meta(ge=1_000, le=3_600_000)]
+    share_interval_ms: Annotated[int, Meta(ge=50, le=60_000)]
+    window_blocks: Annotated[int, Meta(ge=1, le=10_000)]
+    first_work: Annotated[int, Meta(ge=1, le=MOST)]
+
+
 class Charter(Wire, frozen=True, dict=True):
     """All that the parts of one fog agree on beforehand.
 
     `network` is SHA-256 of the operator's key (mint/keys.py), `version` grows with every charter of a
     network, times are Unix ms. `period_ms` is the sampling period, `clock_tolerance_ms` how far a stream's
     time may lie from the receiver's. `holds`: miners that enforcers leave alone for now. `resume`: where a new
-    manager continues the frame log, None where it simply goes on.
+    manager continues the frame log, None where it simply goes on. `chain`: the miners' ledger, None where none is
+    mined.
     """
 
     network: Hash
@@ -157,6 +172,7 @@ class Charter(Wire, frozen=True, dict=True):
     holds: Annotated[tuple[Name, ...], Meta(max_length=MAX_MINERS)]
     pardons: Annotated[tuple[Pardon, ...], Meta(max_length=1024)]
     resume: Resume | None = None
+    chain: Chain | None = None
 
     def nodes_of(self, role: Role) -> tuple[Node, ...]:
         """The nodes of one role, in the charter's order."""

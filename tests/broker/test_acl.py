@@ -21,6 +21,8 @@ EVERY_TOPIC = [
     TOPICS.frame(),
     TOPICS.frame_request(),
     TOPICS.twin("m1"),
+    TOPICS.block(),
+    TOPICS.block_request(),
     *(
         make(name)
         for make in (
@@ -33,6 +35,8 @@ EVERY_TOPIC = [
             TOPICS.vote,
             TOPICS.receipt,
             TOPICS.fault,
+            TOPICS.share,
+            TOPICS.block_reply,
         )
         for name in NAMES
     ),
@@ -55,8 +59,17 @@ def test_the_text_names_each_node_once_and_grants_what_topics_py_says() -> None:
         "user pi1",
         "topic write mint/1/fog1/agent/pi1/state",
         "topic write mint/1/fog1/agent/pi1/sample",
+        "topic write mint/1/fog1/chain/block",
+        "topic write mint/1/fog1/chain/share/pi1",
+        "topic write mint/1/fog1/chain/request",
+        "topic write mint/1/fog1/chain/reply/+",
         "topic read mint/1/fog1/charter",
         "topic read mint/1/fog1/ack/pi1",
+        "topic read mint/1/fog1/verdict/+/+",
+        "topic read mint/1/fog1/chain/block",
+        "topic read mint/1/fog1/chain/share/+",
+        "topic read mint/1/fog1/chain/request",
+        "topic read mint/1/fog1/chain/reply/pi1",
     ]
     assert rules[0] == "user d1"
     assert "pattern" not in " ".join(rules)

@@ -17,6 +17,7 @@ import pytest
 from mint.envelope import object_hash, open_envelope
 from mint.keys import verifies
 from mint.merkle import leaf_hash, root
+from mint.messages.chain import Block, BlockReply, BlockRequest, Header, ShareBatch, Shares
 from mint.messages.fault import Fault
 from mint.messages.frame import Decision, DeviceEntry, Frame, FrameReply, FrameRequest, MinerEntry
 from mint.messages.judgement import Accusation, Alarm, Behaviour, SampleRef, Score, Verdict, Vote
@@ -62,6 +63,10 @@ def made() -> dict[str, bytes]:
     receipt = Receipt(1, 1_800_000_002_000, "m01", "correct", HASH, 2, 200_000, 50_000, 10**8, 10**9, "down")
     fault = Fault("fog1", "two_frames", "manager", 7, "", (signed, signed))
     score = Score("m01", 1.5, 0.25, 0.0, 7, float("inf"))
+    shares = Shares("m01", HASH, bytes(32), 3, 1_800_000_000_500, 2**20, 40, bytes(range(16)))
+    batch = agent.object(ShareBatch("fog1", "edge1", 5, 2, (shares,)))
+    header = Header(HASH, root([leaf_hash(batch)]), "m01", 3, 1_800_000_000_500, 2**20, 2**64 - 1)
+    block = agent.object(Block(header, (batch,)))
     return {
         "charter": NET.sealed.data,
         "sample": sample,
@@ -79,6 +84,10 @@ def made() -> dict[str, bytes]:
             Twin("m01", 7, 99_000, -1, 50_000, 0, 100_000, 100_000, "fair"), TOPICS.twin("m01"), 5
         ),
         "behaviour": detector.stream(Behaviour(7, 17.0, "m01", (score,)), TOPICS.behaviour("det1"), 6),
+        "shares": batch,
+        "block": block,
+        "block_request": agent.stream(BlockRequest("edge1", "edge2", (HASH,), 64), TOPICS.block_request(), 7),
+        "block_reply": agent.stream(BlockReply(HASH, 3, (block,)), TOPICS.block_reply("edge1"), 8),
     }
 
 

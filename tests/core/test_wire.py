@@ -165,6 +165,10 @@ def topic_of(kind: str, sender: str) -> str:
         "verdict": TOPICS.verdict(sender, "x"),
         "receipt": TOPICS.receipt(sender),
         "fault": TOPICS.fault(sender),
+        "block": TOPICS.block(),
+        "shares": TOPICS.share(sender),
+        "block_request": TOPICS.block_request(),
+        "block_reply": TOPICS.block_reply("x"),
     }[kind]
 
 
@@ -196,7 +200,8 @@ def test_a_kind_fits_no_other_topic(kind: kinds.Kind) -> None:
 
 
 def test_a_topic_that_names_its_sender_fits_only_that_sender() -> None:
-    for kind in ("state", "sample", "behaviour", "alarm", "vote", "verdict", "receipt", "fault"):
+    kinds_of_one = ("state", "sample", "behaviour", "alarm", "vote", "verdict", "receipt", "fault", "shares")
+    for kind in kinds_of_one:
         assert not kinds.BY_NAME[kind].fits(TOPICS, "other", topic_of(kind, "me"))
 
 

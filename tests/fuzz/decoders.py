@@ -22,6 +22,8 @@ from mint.envelope import Envelope, Member, open_envelope
 from mint.errors import InputError, Rejected
 from mint.fault import verify_fault
 from mint.frames import open_frame
+from mint.merkle import leaf_hash, root
+from mint.messages.chain import Block, BlockReply, BlockRequest, Header, ShareBatch, Shares
 from mint.messages.fault import Fault
 from mint.messages.frame import Frame, FrameRequest
 from mint.messages.judgement import Verdict
@@ -81,6 +83,7 @@ def specimens() -> Specimens:
     found["reply"] = [data for topic, data in fog.heard if topic == topics.frame_reply("manager")]
     state = next(data for topic, data in _births(fog))
     found["state"], found["charter"] = [state], [net.sealed.data]
+    found |= _ledger(fog)
     case = Case(
         (net.sealed.data,), tuple(found["frame"]), tuple(found["sample"][:20]), tuple(found["verdict"])
     )
@@ -93,6 +96,23 @@ def specimens() -> Specimens:
 
     prover = Prover(by_kind, forge, [net.signer(name) for name in net.detectors])
     return Specimens(net.sealed, net.operator_key.public, by_kind, forgers, prover, MAGIC + encode(case))
+
+
+def _ledger(fog: Fog) -> dict[str, list[bytes]]:
+    """What agents say of the ledger."""
+    agent, topics = fog.net.signer("edge1"), fog.net.sealed.topics()
+    batch = agent.object(
+        ShareBatch("fog1", "edge1", 1, 2, (Shares(CHEAT, bytes(32), bytes(32), 1, T0_MS, 99, 2, bytes(16)),))
+    )
+    header = Header(bytes(32), root([leaf_hash(batch)]), CHEAT, 1, T0_MS, 99, 7)
+    block = agent.object(Block(header, (batch,)))
+    request, reply = BlockRequest("edge1", "edge2", (bytes(32),), 9), BlockReply(bytes(32), 1, (block,))
+    return {
+        "shares": [batch],
+        "block": [block],
+        "block_request": [agent.stream(request, topics.block_request(), T0_MS)],
+        "block_reply": [agent.stream(reply, topics.block_reply("edge1"), T0_MS)],
+    }
 
 
 def _births(fog: Fog) -> list[tuple[str, bytes]]:
