@@ -23,7 +23,7 @@ from detectors.watch import Watch
 from mint.answers import Answers
 from mint.bus.options import Incoming, Overflow, Subscription
 from mint.effects import Effect, Keep, Now, Post
-from mint.envelope import Envelope, Opened, ReplayGuard
+from mint.envelope import Opened, ReplayGuard, kind_in
 from mint.errors import Reason, Rejected
 from mint.fault_proofs import breaks_after, breaks_alone
 from mint.frame_log import Kept
@@ -33,8 +33,7 @@ from mint.merkle import leaf_hash
 from mint.messages.fault import Fault
 from mint.messages.frame import MAX_REPLY_FRAMES, FrameReply, FrameRequest
 from mint.messages.judgement import Verdict, Vote
-from mint.sign_bytes import Object, Stream
-from mint.wire import decode
+from mint.sign_bytes import Stream
 
 # Frames between two prunings of votes.
 PRUNE_EVERY = 64
@@ -197,10 +196,10 @@ class Detector:
 
     def _keep_proof(self, data: bytes) -> list[Effect]:
         """A sample or a verdict that we asked for; both are known by their hash, and checked where they are used."""
-        body = decode(decode(data, Envelope).body, Stream | Object)  # type: ignore[arg-type] # a union is a type
-        if body.kind == "sample":
+        kind = kind_in(data)
+        if kind == "sample":
             self._shelf.shown(leaf_hash(data), data)
-        elif body.kind == "verdict":
+        elif kind == "verdict":
             self._verdicts.keep(data)
         return []
 

@@ -99,7 +99,7 @@ class Core:
     def _forget(self, name: str) -> None:
         state = self.states[name]
         if state.cases:
-            self.states[name] = replace(state, known=(), settled=0)
+            self.states[name] = replace(state, known=(), settled=0, counted=False)
             self._dirty.add(name)
         else:
             del self.states[name]
@@ -122,6 +122,22 @@ class Core:
         """Whether this offence has been taken up already."""
         state = self.states.get(miner, MinerState())
         return offence <= state.settled or offence in state.known
+
+    def count(self, miner: str, offences: int) -> None:
+        """The log counts so many decisions on a miner of ours.
+
+        The first such word about a miner, whose past is not ours to punish: those before its last are settled.
+        """
+        state = self.states.get(miner, MinerState())
+        if not state.counted:
+            settled, known = _taken_up(state, up_to=offences - 1)
+            self.states[miner] = replace(state, settled=settled, known=known, counted=True)
+            self._dirty.add(miner)
+            self._forgotten.discard(miner)
+
+    def lacks(self, miner: str, offences: int) -> bool:
+        """Whether of so many offences there is one that was not taken up."""
+        return self.states.get(miner, MinerState()).settled < offences
 
     def accept(self, verdict: bytes, proven: Proven, now_ns: int) -> bool:
         """Take up a verified verdict (with its hash); False when nothing is new about it. A look is due then."""
@@ -318,9 +334,10 @@ class Core:
         )
 
 
-def _taken_up(state: MinerState, offence: int) -> tuple[int, tuple[int, ...]]:
-    """`settled` and `known` with one offence more."""
-    settled, known = state.settled, sorted((*state.known, offence))
+def _taken_up(state: MinerState, *offences: int, up_to: int = 0) -> tuple[int, tuple[int, ...]]:
+    """`settled` and `known` with some offences more, and with all up to a number."""
+    settled = max(state.settled, up_to)
+    known = sorted(one for one in (*state.known, *offences) if settled < one)
     while known and (known[0] == settled + 1 or len(known) > MAX_KNOWN):
         settled = known.pop(0)
     return settled, tuple(known)

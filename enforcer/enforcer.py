@@ -1,6 +1,7 @@
 """The enforcer between its bus, its disk, its clock and its hands: messages and time in, looks to take out.
 
     receive, tick        ->  Look(miner)...      whoever has hands (service.py, or the simulator) then does, one by one:
+                             Say(request)        and says this
     look(seen, now)      ->  Plan                seen: the miner as it is; what to do about it
     (the plan's steps are taken)
     done(plan, after, now)                       a plan whose steps failed is dropped: the next look makes another
@@ -18,20 +19,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from enforcer.core import Core
+from enforcer.missing import Missing
 from enforcer.reconcile import Seen
 from enforcer.state import Change, Plan, Saved
 from mint.bus.options import Incoming, Overflow, Subscription
 from mint.bus.quiet import Quiet
-from mint.effects import Now
-from mint.envelope import Opened
+from mint.effects import Now, Say
+from mint.envelope import Opened, ReplayGuard, kind_in, object_hash
 from mint.errors import Reason, Rejected
-from mint.frames import open_frame
+from mint.fault_proofs import verdict_in
+from mint.frames import LogFrame, is_void, open_frame
 from mint.member import Member
+from mint.messages.frame import FrameReply
 from mint.messages.judgement import Verdict
+from mint.sign_bytes import Stream
 from mint.verdict import verify_verdict
 
 # Open books are stored this often: what was used up to then is known even if cgroup and enforcer die together.
 CHECKPOINT_PERIODS = 10
+# Frames are opened this often while no penalty is open: only to see whether a verdict has passed us by.
+COUNT_PERIODS = 10
 # Verdicts kept for a charter that has not reached us yet: a few for each miner of a large device.
 MAX_EARLY = 64
 NS_PER_MS = 1_000_000
@@ -68,7 +75,10 @@ class Enforcer:
             frame=saved.frame,
         )
         self._since = self._known_since()
-        self._early: dict[bytes, Opened] = {}
+        self._missing = Missing(member.name, member.topics, self.core, quiet)
+        self._replies = ReplayGuard(member.charter.charter.clock_tolerance_ms)
+        self._count_ns = now.monotonic_ns
+        self._early: dict[bytes, Verdict] = {}
         self._due_ns, self._periods = now.monotonic_ns, 0
         if self.core.open:
             member.log.info("continuing with penalties in progress")
@@ -79,35 +89,39 @@ class Enforcer:
         return (
             Subscription(topics.charter(), limit=4),
             Subscription(topics.frame(), limit=8),
+            Subscription(topics.frame_reply(self._member.name), limit=16, overflow=Overflow.DROP_NEWEST),
             Subscription(topics.verdict("+", "+"), limit=1024, overflow=Overflow.DROP_NEWEST),
         )
 
-    def connected(self, now: Now) -> Sequence[Look]:
+    def connected(self, now: Now) -> Sequence[Look | Say]:
         """A connection stands: what is retained comes by itself, and receipts wait on disk until they are heard."""
         return ()
 
-    def receive(self, incoming: Incoming, now: Now) -> Sequence[Look]:
+    def receive(self, incoming: Incoming, now: Now) -> Sequence[Look | Say]:
         """A message came; whom to look at because of it."""
-        looks: list[Look] = []
+        effects: list[Look | Say] = []
         if incoming.topic == self._member.topics.frame():
-            self._see_frame(incoming, now)
-            return looks
+            self._frame(incoming, now)
+            return effects
 
-        def judged(opened: Opened) -> tuple[()]:
-            looks.extend(self._judge(opened, now))
+        def handled(opened: Opened) -> tuple[()]:
+            if isinstance(opened.message, Verdict):
+                effects.extend(self._judge(opened.message, opened.hash, now))
+            elif isinstance(opened.message, FrameReply):
+                effects.extend(self._reply(opened, opened.message, now))
             return ()
 
-        self._member.received(incoming, now, judged)
+        self._member.received(incoming, now, handled)
         if self._charter is not self._member.charter:
-            looks.extend(self._take_charter(now))
-        return looks
+            effects.extend(self._take_charter(now))
+        return effects
 
     def due_ns(self) -> int:
         """When `tick` is due, on the monotonic clock."""
         return self._due_ns
 
-    def tick(self, now: Now) -> Sequence[Look]:
-        """A period is over: every miner of ours is to be looked at."""
+    def tick(self, now: Now) -> Sequence[Look | Say]:
+        """A period is over: every miner of ours is to be looked at, and what we lack to be asked for."""
         period_ns = self._charter.charter.period_ms * NS_PER_MS
         self._due_ns = max(self._due_ns + period_ns, now.monotonic_ns)
         if self._expired(now):
@@ -115,7 +129,7 @@ class Enforcer:
         self._periods += 1
         if self._periods % CHECKPOINT_PERIODS == 0:
             self.core.checkpoint()
-        return tuple(Look(miner) for miner in self.core.miners)
+        return (*map(Look, self.core.miners), *self._missing.ask(now.monotonic_ns))
 
     # --- hands ---
 
@@ -150,9 +164,9 @@ class Enforcer:
 
     # --- what comes in ---
 
-    def _see_frame(self, incoming: Incoming, now: Now) -> None:
-        """How far the log is matters only to penalties."""
-        if not incoming.payload or not self.core.open:
+    def _frame(self, incoming: Incoming, now: Now) -> None:
+        """How far the log is matters to penalties, and its count of offences now and then."""
+        if not incoming.payload or (now.monotonic_ns < self._count_ns and not self.core.open):
             return
         try:
             frame = open_frame(incoming.payload, self._member.charters, topic=incoming.topic)
@@ -160,14 +174,41 @@ class Enforcer:
             self._member.rejections.count(rejected, incoming.topic)
             return
         self.core.see_frame(frame.number, now.monotonic_ns)
+        if self._count_ns <= now.monotonic_ns:
+            charter = self._charter.charter
+            self._count_ns = now.monotonic_ns + COUNT_PERIODS * charter.period_ms * NS_PER_MS
+            self._see(frame, now, live=True)
 
-    def _judge(self, opened: Opened, now: Now) -> list[Look]:
-        verdict, core = opened.message, self.core
-        if not isinstance(verdict, Verdict) or core.knows(verdict.miner, verdict.offence):
+    def _see(self, frame: LogFrame, now: Now, *, live: bool) -> None:
+        if not is_void(frame, self._charter.charter):
+            self._missing.see(frame.number, frame.frame.miners, now.monotonic_ns, live=live)
+
+    def _reply(self, opened: Opened, reply: FrameReply, now: Now) -> list[Look]:
+        """What we asked for: the verdicts that a frame names, and where the one before was noted."""
+        body = opened.body
+        if not isinstance(body, Stream):
+            raise Rejected(Reason.WRONG_KIND, "not a reply")
+        self._replies.check(body, now.wall_ms)
+        self._replies.accept(body)
+        looks: list[Look] = []
+        for data in (*reply.proofs, *reply.frames):
+            try:
+                kind = kind_in(data)
+                if kind == "verdict":
+                    looks += self._judge(verdict_in(data), object_hash(data), now)
+                elif kind == "frame":
+                    self._see(open_frame(data, self._member.charters), now, live=False)
+            except Rejected as rejected:
+                self._member.rejections.count(rejected, body.topic)
+        return looks
+
+    def _judge(self, verdict: Verdict, verdict_hash: bytes, now: Now) -> list[Look]:
+        core = self.core
+        if core.knows(verdict.miner, verdict.offence):
             return []  # before the dearer check: a verdict has as many certificates as publishers, and is retained
         sealed = self._member.charters.get(verdict.charter)
         if sealed is None:
-            self._keep(opened)
+            self._keep(verdict, verdict_hash)
             raise Rejected(Reason.UNKNOWN_CHARTER, f"verdict under charter {verdict.charter.hex()[:12]}")
         if verdict.miner not in core.miners:
             return []
@@ -176,17 +217,17 @@ class Enforcer:
                 Reason.OLD_CHARTER, f"the {verdict.miner} of that verdict has left the charter since"
             )
         if self._expired(now):
-            self._keep(opened)
+            self._keep(verdict, verdict_hash)
             return []
         proven = verify_verdict(verdict, self._member.charters)
-        if not core.accept(opened.hash, proven, now.monotonic_ns):
+        if not core.accept(verdict_hash, proven, now.monotonic_ns):
             return []
         self._member.log.info("verdict on %s, offence %d", verdict.miner, proven.offence)
         return [Look(verdict.miner)]
 
-    def _keep(self, opened: Opened) -> None:
+    def _keep(self, verdict: Verdict, verdict_hash: bytes) -> None:
         """Judge it again when a charter comes."""
-        self._early[opened.hash] = opened
+        self._early[verdict_hash] = verdict
         while len(self._early) > MAX_EARLY:
             del self._early[next(iter(self._early))]
 
@@ -194,13 +235,15 @@ class Enforcer:
         self._charter = self._member.charter
         self._since = self._known_since()
         self.core.take_charter(self._charter.charter)
+        self._missing.take_charter(self._charter.charter)
+        self._replies.take(self._charter.charter.clock_tolerance_ms)
         if not self.core.miners:
             self._member.log.warning("charter version %d gives us no miners", self._charter.charter.version)
         early, self._early = self._early, {}
         looks: list[Look] = []
-        for opened in early.values():
+        for verdict_hash, verdict in early.items():
             try:
-                looks.extend(self._judge(opened, now))
+                looks.extend(self._judge(verdict, verdict_hash, now))
             except Rejected as rejected:
                 self._member.rejections.count(rejected, "a verdict that came before its charter")
         return looks

@@ -10,18 +10,19 @@ import asyncio
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
-from enforcer.enforcer import Enforcer
+from enforcer.enforcer import Enforcer, Look
 from enforcer.hands import Hands, is_quick
 from enforcer.state import Memory
 from enforcer.store import Store
 from mint.bus.bus import Bus
 from mint.bus.options import Incoming
 from mint.bus.quiet import Quiet
-from mint.courier import bus_of
+from mint.courier import Courier, bus_of
+from mint.effects import Say
 from mint.errors import BusError, ContainerError
 from mint.names import scope
 from mint.node import Node, now
@@ -46,6 +47,7 @@ class Service:
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set."""
         bus = bus_of(self._node, self._enforcer.subscriptions())
+        courier = Courier(self._node, bus)
         async with bus, asyncio.TaskGroup() as group:
 
             def spawn(work: Coroutine[Any, Any, None]) -> None:
@@ -54,34 +56,39 @@ class Service:
                 task.add_done_callback(tasks.discard)
 
             tasks: set[asyncio.Task[None]] = set()
-            spawn(self._tick(spawn))
+            spawn(self._tick(courier, spawn))
             spawn(self._find_containers())
-            spawn(self._read(bus.messages(), spawn))
+            spawn(self._read(bus.messages(), courier, spawn))
             spawn(self._tell(bus))
             await stop.wait()
             for task in tuple(tasks):
                 task.cancel()
 
-    async def _read(self, messages: AsyncIterator[Incoming], spawn: Spawn) -> None:
+    async def _read(self, messages: AsyncIterator[Incoming], courier: Courier, spawn: Spawn) -> None:
         async for incoming in messages:
-            for look in self._enforcer.receive(incoming, now()):
-                spawn(self._reconcile_now(look.miner))
+            for miner in self._said(self._enforcer.receive(incoming, now()), courier):
+                spawn(self._reconcile_now(miner))
+
+    def _said(self, effects: Iterable[Look | Say], courier: Courier) -> list[str]:
+        """Say what is to be said; whom to look at."""
+        courier.send(effect for effect in effects if isinstance(effect, Say))
+        return [effect.miner for effect in effects if isinstance(effect, Look)]
 
     # --- miners ---
 
-    async def _tick(self, spawn: Spawn) -> None:
+    async def _tick(self, courier: Courier, spawn: Spawn) -> None:
         """Reconcile every miner once a period."""
         while True:
             await asyncio.sleep((self._enforcer.due_ns() - time.monotonic_ns()) / 1e9)
-            looks = self._enforcer.tick(now())
-            self._hands.find(look.miner for look in looks)
-            for look in looks:
-                hold = self._hands.hold(look.miner)
+            miners = self._said(self._enforcer.tick(now()), courier)
+            self._hands.find(miners)
+            for miner in miners:
+                hold = self._hands.hold(miner)
                 if hold is not None and is_quick(hold):
-                    await self._reconcile(look.miner)
+                    await self._reconcile(miner)
                     await asyncio.sleep(0)  # a verdict must not wait for the whole device
-                elif hold is not None and not self._locks[look.miner].locked():
-                    spawn(self._reconcile_now(look.miner))
+                elif hold is not None and not self._locks[miner].locked():
+                    spawn(self._reconcile_now(miner))
             self._commit()
 
     async def _find_containers(self) -> None:

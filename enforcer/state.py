@@ -25,6 +25,7 @@ class MinerState(msgspec.Struct, frozen=True, array_like=True):
     """What is known of a miner between looks, and kept on disk.
 
     Offences taken up, so that none is punished twice: all up to number `settled`, and `known` beyond it (sorted).
+    `counted`: we have been here when the log counted them, so that one which we lack has passed us by.
     `imposed`: we have put its quota low; `halvings` and `paused`: how much lower than the rung says. `drift`
     is the drift told last.
     """
@@ -36,6 +37,7 @@ class MinerState(msgspec.Struct, frozen=True, array_like=True):
     halvings: int = 0
     paused: bool = False
     drift: str = ""
+    counted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

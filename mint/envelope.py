@@ -153,6 +153,16 @@ def _envelope(data: bytes) -> Envelope:
     return envelope
 
 
+def kind_in(data: bytes) -> str:
+    """What kind of message an envelope says it is; nothing else of it is checked.
+
+    Raises:
+        Rejected: MALFORMED, it is no envelope.
+    """
+    body: Stream | Object = decode(decode(data, Envelope).body, Stream | Object)  # type: ignore[arg-type] # a union is a type
+    return body.kind
+
+
 def _check_topic(body: Stream | Object, kind: kinds.Kind, topics: Topics, topic: str | None) -> None:
     if topic is not None and not kind.fits(topics, body.sender, topic):
         raise Rejected(Reason.WRONG_TOPIC, f"{kind.name} of {body.sender} on {topic}")

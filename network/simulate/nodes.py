@@ -15,7 +15,7 @@ from enforcer.ledger import Count
 from enforcer.reconcile import Seen, Step, Wish
 from mint.bus.options import Incoming, Subscription
 from mint.bus.quiet import Quiet
-from mint.effects import Effect, Keep, Now, Post
+from mint.effects import Effect, Keep, Now, Post, Say
 from mint.messages.sample import Sample, State
 from network.simulate.device import Device, SimHold
 from network.simulate.disks import DetectorDisk, EnforcerDisk, ManagerDisk
@@ -92,8 +92,8 @@ class Hands:
 
     def receive(self, incoming: Incoming, now: Now) -> Iterable[Effect | Do]:
         """A message came."""
-        looks = self.enforcer.receive(incoming, now)
-        return self._after(looks) if looks else ()
+        asked = self.enforcer.receive(incoming, now)
+        return self._after(asked) if asked else ()
 
     def due_ns(self) -> int:
         """The next look at every miner."""
@@ -111,10 +111,13 @@ class Hands:
             self._telling = None
             yield from self._tell()
 
-    def _after(self, looks: Iterable[Look]) -> Iterator[Effect | Do]:
+    def _after(self, asked: Iterable[Look | Say]) -> Iterator[Effect | Do]:
         """Look, do what is to be done, store it, tell of it."""
-        for look in looks:
-            yield from self._reconcile(look.miner)
+        for one in asked:
+            if isinstance(one, Say):
+                yield one
+            else:
+                yield from self._reconcile(one.miner)
         batch = self.enforcer.pending()
         if batch is not None:
             yield Keep(batch)

@@ -7,7 +7,7 @@ import logging
 import msgspec
 import pytest
 
-from enforcer.enforcer import CHECKPOINT_PERIODS, MAX_EARLY, Enforcer, Look
+from enforcer.enforcer import CHECKPOINT_PERIODS, COUNT_PERIODS, MAX_EARLY, Enforcer, Look
 from enforcer.ledger import Count
 from enforcer.reconcile import Seen, entitled
 from enforcer.state import Saved
@@ -61,7 +61,8 @@ class Edge:
 
     def hears(self, topic: str, data: bytes) -> list[str]:
         incoming = Incoming(topic, data, False, None, topic)
-        return [look.miner for look in self.enforcer.receive(incoming, self.now)]
+        effects = self.enforcer.receive(incoming, self.now)
+        return [effect.miner for effect in effects if isinstance(effect, Look)]
 
     def hears_charter(self, sealed: SealedCharter) -> list[str]:
         return self.hears(sealed.topics().charter(), sealed.data)
@@ -143,11 +144,17 @@ def test_open_books_are_stored_now_and_then(keys: Keys) -> None:
     assert stored == 2
 
 
-def test_frames_are_opened_only_while_a_penalty_is_open(keys: Keys) -> None:
+def test_frames_are_opened_while_a_penalty_is_open_and_else_now_and_then(keys: Keys) -> None:
     edge = Edge(keys)
     strangers = Keys()
+    edge.hears_frame(1, keys.sealed)
+    assert edge.enforcer.core.frame == 1
+    edge.now = Now(edge.now.monotonic_ns + COUNT_PERIODS * PERIOD_NS - 1, 1_000)
     edge.hears_frame(11, keys.sealed, strangers)
     assert edge.rejected() == [], "nobody looked"
+    edge.now = Now(edge.now.monotonic_ns + 1, 1_000)
+    edge.hears_frame(9, keys.sealed)
+    assert edge.enforcer.core.frame == 9
     edge.hears_verdict(verdict(keys))
     edge.hears_frame(11, keys.sealed, strangers)
     assert edge.rejected() == [Reason.BAD_SIGNATURE]

@@ -24,6 +24,7 @@ from detectors.offences import Offences
 from detectors.watch import Watch
 from enforcer.core import Core
 from enforcer.ledger import Case
+from enforcer.missing import Missing
 from enforcer.state import Saved
 from mint.budget import BudgetRule
 from mint.charter.model import Charter
@@ -39,24 +40,25 @@ Patch = Callable[[pytest.MonkeyPatch], None]
 
 @dataclass(frozen=True)
 class Mutation:
-    """A mistake, where it shows, and as what."""
+    """A mistake, where it shows (a run of how many simulated minutes), and as what."""
 
     name: str
     patch: Patch
     scenario: str
     seed: int
     breaks: frozenset[str]
+    minutes: float
 
 
 MUTATIONS: list[Mutation] = []
 
 
-def mutation(scenario: str, seed: int, breaks: str) -> Callable[[Patch], Patch]:
+def mutation(scenario: str, seed: int, breaks: str, minutes: float = 8.0) -> Callable[[Patch], Patch]:
     """Register a mistake."""
 
     def register(patch: Patch) -> Patch:
         name = patch.__name__.replace("_", " ")
-        MUTATIONS.append(Mutation(name, patch, scenario, seed, frozenset(breaks.split())))
+        MUTATIONS.append(Mutation(name, patch, scenario, seed, frozenset(breaks.split()), minutes))
         return patch
 
     return register
@@ -203,3 +205,8 @@ def an_enforcer_punishes_drift(mp: pytest.MonkeyPatch) -> None:
         return plan
 
     mp.setattr(Core, "_unjudged", unjudged)
+
+
+@mutation("mixed", 2735, "L3", minutes=10.0)
+def a_verdict_that_passed_the_enforcer_by_is_not_asked_for(mp: pytest.MonkeyPatch) -> None:
+    mp.setattr(Missing, "ask", lambda *_: [])

@@ -11,13 +11,11 @@ from network.simulate.scenarios import draw_plan
 from network.simulate.seeds import examined
 from tests.simulate.mutations import MUTATIONS, Mutation
 
-MINUTES = 8.0
-
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
 def test_a_mistake_is_found(mutation: Mutation, monkeypatch: pytest.MonkeyPatch) -> None:
     mutation.patch(monkeypatch)
-    result = run(draw_plan(mutation.scenario, mutation.seed, MINUTES))
+    result = run(draw_plan(mutation.scenario, mutation.seed, mutation.minutes))
     assert result.rule in mutation.breaks, result.text
 
 
@@ -30,7 +28,7 @@ def test_there_are_enough_of_them_and_they_break_all_kinds_of_guarantees() -> No
 
 def test_without_a_mistake_nothing_is_found() -> None:
     """What the mistakes are found in holds by itself."""
-    drawn = sorted({(mutation.scenario, mutation.seed) for mutation in MUTATIONS})
-    plans = [draw_plan(scenario, seed, MINUTES) for scenario, seed in drawn]
+    drawn = sorted({(mutation.scenario, mutation.seed, mutation.minutes) for mutation in MUTATIONS})
+    plans = [draw_plan(*which) for which in drawn]
     outcomes = examined(plans, os.cpu_count() or 1)
     assert [(one.plan.scenario, one.plan.seed, one.text) for one in outcomes if one.rule is not None] == []
