@@ -29,6 +29,7 @@ class Observation:
     cumulative counter `usage_ns`; `steal_ns`: what the hypervisor took from its host so far. `boot` and
     `epoch` tell one uptime of the device, and one life of the counter, from the next. `percent`: use in
     percent of entitlement where there are no counters (then the others mean nothing), None where there are.
+    `shares`: cumulative shares shown, None where no ledger is mined.
     """
 
     number: int
@@ -40,6 +41,7 @@ class Observation:
     boot: Ints
     epoch: Ints
     percent: Floats | None = None
+    shares: Ints | None = None
 
     @classmethod
     def nothing(cls, number: int, miners: int) -> Observation:

@@ -1,0 +1,144 @@
+"""The books of all miners by the law of work (mint/work.py): who showed more shares than its CPU time explains.
+
+For each design z is the sum of ln(r) * shares - (r - 1) * lambda0 * CPU time since a miner's past began, in
+micro-nats, and its **level** how far z has risen above the lowest that it was since then: the largest LLR of
+all windows that end now. Page's test (1954), O(1) a reading. A level at the bound convicts, and the two
+readings prove it.
+
+A counter that is made anew, a boot, use or shares that run backwards: what was used in between is not known,
+and the miner's past begins again. Twice in an hour is said (`restless` in detectors/budget.py).
+
+What a step costs is rounded up, so that the level is never more than what `WorkRule.proves` finds between the
+same two readings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from detectors.observation import Bools, Ints, Observation
+from mint.work import DESIGNS, WorkRule
+
+US_PER_S = 1_000_000
+NS_PER_US = 1_000
+# More in one step is no telemetry (13 CPU-days), or is convicted for less; and no product overflows: a charter
+# has 50,000 shares in a second of CPU time at most (0.001 CPU, one in 50 ms, a target rounded in the miner's
+# favour).
+MOST_USE_NS = 1 << 50
+MOST_SHARES = 1 << 40
+FAR = np.int64(1) << 61
+LN = np.array([[one.ln] for one in DESIGNS], np.int64)
+
+
+class WorkLedger:
+    """The books of n miners, by row; a row without a rule is never convicted.
+
+    After a `push`: `convicted`, (n,), of miners read just now. z, `low` and what belongs to it have one row a design.
+    """
+
+    _STATE = ("z", "low", "low_at", "low_usage", "low_shares", "last", "read_at")
+
+    def __init__(self, rules: Sequence[WorkRule | None]) -> None:
+        n, k = len(rules), len(DESIGNS)
+        self.rules = tuple(rules)
+        self._ruled = np.array([rule is not None for rule in rules], bool)
+        none = (0,) * k
+        self._cost = (
+            np.array([none if rule is None else rule.costs for rule in rules], np.int64).reshape(n, k).T
+        )
+        self._bound = (
+            np.array([none if rule is None else rule.bounds for rule in rules], np.int64).reshape(n, k).T
+        )
+        self.z, self.low = np.zeros((k, n), np.int64), np.zeros((k, n), np.int64)
+        # The number of the reading at which z was lowest, and its counters; and of the last reading: usage,
+        # shares, boot and epoch (-1: none yet).
+        self.low_at = np.full((k, n), -1, np.int64)
+        self.low_usage, self.low_shares = np.zeros((k, n), np.int64), np.zeros((k, n), np.int64)
+        self.last = np.zeros((4, n), np.int64)
+        self.read_at = np.full(n, -1, np.int64)
+        self.convicted = np.zeros(n, bool)
+
+    def push(self, seen: Observation, present: Bools) -> None:
+        """Take in one observation of all miners; `present` says whose readings count."""
+        usage = seen.usage_ns
+        shares = self.last[1] if seen.shares is None else seen.shares
+        was_usage, was_shares, was_boot, was_epoch = self.last
+        here = present & self._ruled
+        used, shown = usage - was_usage, np.minimum(shares - was_shares, MOST_SHARES)
+        continues = (
+            here
+            & (self.read_at >= 0)
+            & (seen.boot == was_boot)
+            & (seen.epoch == was_epoch)
+            & (used >= 0)
+            & (used < MOST_USE_NS)
+            & (shown >= 0)
+        )
+        self._shift(np.where(continues, used, 0), np.where(continues, shown, 0))
+        begun = here & ~continues
+        lower = here & ((self.z <= self.low) | begun)
+        np.copyto(self.low, self.z, where=lower)
+        np.copyto(self.low_at, seen.number, where=lower)
+        np.copyto(self.low_usage, usage, where=lower)
+        np.copyto(self.low_shares, shares, where=lower)
+        np.copyto(self.last, np.stack([usage, shares, seen.boot, seen.epoch]), where=here)
+        np.copyto(self.read_at, seen.number, where=here)
+        self.convicted = continues & (self._beyond() >= 0).any(axis=0)
+
+    def _shift(self, used: Ints, shown: Ints) -> None:
+        seconds, part = np.divmod(-(-used // NS_PER_US), US_PER_S)
+        cost = self._cost * seconds - (-self._cost * part // US_PER_S)
+        self.z = np.clip(self.z + LN * shown - cost, -FAR, FAR)
+
+    def _beyond(self) -> Ints:
+        """By how much each design's level is above its bound."""
+        return np.asarray(self.z - self.low - self._bound)
+
+    def began(self, row: int) -> int:
+        """The number of the reading that the worst window of `row` begins at."""
+        return int(self.low_at[self._worst(row), row])
+
+    def shown(self, row: int) -> tuple[int, int]:
+        """Shares shown and CPU ns reported by `row` since then."""
+        worst = self._worst(row)
+        usage, shares = self.last[:2, row]
+        return int(shares - self.low_shares[worst, row]), int(usage - self.low_usage[worst, row])
+
+    def _worst(self, row: int) -> int:
+        return int(np.argmax(self._beyond()[:, row]))
+
+    def above(self, row: int) -> bool:
+        """Whether the level of `row` is at its bound."""
+        return bool((self._beyond()[:, row] >= 0).any())
+
+    def origins(self, row: int) -> tuple[int, ...]:
+        """Numbers of the readings that an accusation of `row` might still need."""
+        return tuple({int(number) for number in (*self.low_at[:, row], self.read_at[row]) if number >= 0})
+
+    def rebaseline(self, *rows: int) -> None:
+        """Begin again at the last reading: what these miners did before has been decided on."""
+        chosen = list(rows)
+        self.z[:, chosen] = self.low[:, chosen] = 0
+        self.low_at[:, chosen] = self.read_at[chosen]
+        self.low_usage[:, chosen], self.low_shares[:, chosen] = self.last[0, chosen], self.last[1, chosen]
+
+    def arrange(self, origin: Sequence[int], rules: Sequence[WorkRule | None]) -> None:
+        """Row i becomes what row origin[i] was, or a new miner where that is -1, under these rules."""
+        fresh, kept = WorkLedger(rules), np.asarray(origin, np.int64)
+        rows = np.flatnonzero(kept >= 0)
+        for name in self._STATE:
+            getattr(fresh, name)[..., rows] = getattr(self, name)[..., kept[rows]]
+        self.__dict__.update(fresh.__dict__)
+
+    def state(self) -> dict[str, Any]:
+        """Everything but the rules, as plain data."""
+        return {name: getattr(self, name).tolist() for name in self._STATE}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from `state()`, taken of the same rows."""
+        for name in self._STATE:
+            book = getattr(self, name)
+            book[...] = np.array(state[name], np.int64).reshape(book.shape)
