@@ -19,11 +19,13 @@ TIMEOUT_S = 300  # 2 s on a PC; a Raspberry Pi Zero under load is a hundred time
 INSTRUCTIONS = ("flags", "Features")
 
 
-def compiled(source: Path, cache: Path, flags: Sequence[str], mend: str) -> Path:
+def compiled(
+    source: Path, cache: Path, flags: Sequence[str], mend: str, *, includes: Sequence[Path] = ()
+) -> Path:
     """The program or library made of `source`, in the folder `cache`; compiled only if it is not there yet.
 
-    Its name holds a hash of all that it depends on: compiler, machine, flags, source, and with -march=native the
-    processor's instructions, for a folder may be shared by unlike machines.
+    Its name holds a hash of all that it depends on: compiler, machine, flags, source, what of ours the source
+    `includes`, and with -march=native the processor's instructions, for a folder may be shared by unlike machines.
 
     Raises:
         MachineError: there is no compiler, or it fails; `mend` says what to do when it fails.
@@ -33,7 +35,7 @@ def compiled(source: Path, cache: Path, flags: Sequence[str], mend: str) -> Path
     words = [compiler, platform.machine(), *flags]
     if "-march=native" in flags:
         words.append(_instructions())
-    recipe = "\0".join(words).encode() + source.read_bytes()
+    recipe = "\0".join(words).encode() + b"".join(file.read_bytes() for file in (source, *includes))
     made = cache / f"{source.stem}-{hashlib.sha256(recipe).hexdigest()[:16]}"
     if made.exists():
         return made

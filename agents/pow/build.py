@@ -1,4 +1,4 @@
-"""The miner as a program of this machine: miner.c, compiled once for each version of the source."""
+"""The miner as a program of this machine: miner.c and what it includes, compiled once for each version of them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from mint.native import compiled
 
 HERE = Path(__file__).parent
 SOURCE = HERE / "miner.c"
+INCLUDES = (HERE / "sha256.h", HERE / "search.h", HERE / "work.h")
+REFERENCE = (HERE / "equation.py", HERE / "work.py", HERE / "reference.py")
 # Static, so that it runs in an empty image; no -march, for the program finds out by itself what the
 # processor can do.
 FLAGS = ("-std=gnu11", "-O3", "-static", "-Wall", "-Wextra")
@@ -33,7 +35,7 @@ def build(cache: Path) -> Path:
     Raises:
         MachineError: there is no compiler, or it fails.
     """
-    return compiled(SOURCE, cache, FLAGS, MEND)
+    return compiled(SOURCE, cache, FLAGS, MEND, includes=INCLUDES)
 
 
 def native(cache: Path) -> Program:
@@ -52,7 +54,7 @@ def native_or_reference(cache: Path, say: Callable[[str], None]) -> Program:
         return native(cache)
     except MachineError as error:
         say(f"miner: the slow Python reference, for {error}")
-        source = (HERE / "equation.py").read_bytes() + (HERE / "reference.py").read_bytes()
+        source = b"".join(file.read_bytes() for file in REFERENCE)
         return Program((sys.executable, "-m", "agents.pow.reference"), digest(source))
 
 

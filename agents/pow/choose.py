@@ -22,10 +22,18 @@ IN_ORDER = (DOCKER, CGROUP, DUTY)
 THREADS = 8
 
 
-def choose(scope: str, state_dir: Path, wanted: str | None, say: Callable[[str], None]) -> Runtime:
+def choose(
+    scope: str,
+    state_dir: Path,
+    wanted: str | None,
+    say: Callable[[str], None],
+    exchange: Path | None = None,
+) -> Runtime:
     """The runtime for the miners of `scope`; compiled programs and duty folders go below `state_dir`.
 
-    `wanted` (one of "docker", "cgroup", "duty") leaves no choice. What was chosen and why is said by `say`.
+    `wanted` (one of "docker", "cgroup", "duty") leaves no choice. What was chosen and why is said by `say`. With the
+    folder of an `exchange` (`work_folder.exchange_folder`) miners do what their agent gives them there; without, each
+    mines by itself.
 
     Raises:
         InputError: `scope` or `wanted` is none.
@@ -36,7 +44,7 @@ def choose(scope: str, state_dir: Path, wanted: str | None, say: Callable[[str],
         raise InputError("--runtime", f"{wanted!r} is not a runtime", f"use one of {', '.join(IN_ORDER)}")
     for name in IN_ORDER if wanted is None else (wanted,):
         try:
-            runtime = _make(name, scope, state_dir, say)
+            runtime = _make(name, scope, state_dir, say, exchange)
         except MachineError as error:
             if wanted is not None:
                 raise
@@ -64,28 +72,30 @@ _MEANS = {
 }
 
 
-def _make(name: str, scope: str, state_dir: Path, say: Callable[[str], None]) -> Runtime:
+def _make(
+    name: str, scope: str, state_dir: Path, say: Callable[[str], None], exchange: Path | None
+) -> Runtime:
     cache = state_dir / "program"
     if name == DUTY:
-        return DutyRuntime(state_dir / "duty" / scope, build.native_or_reference(cache, say))
+        return DutyRuntime(state_dir / "duty" / scope, build.native_or_reference(cache, say), exchange)
     here = hierarchy.detect()
     if not hierarchy.writable(here):
         if here.cpu is None:
             raise MachineError(f"there is no cpu controller below {CGROUP_ROOT}", "see `mint doctor`")
         raise MachineError(f"{here.cpu} cannot be written by this user", "run as root (sudo)")
     if name == CGROUP:
-        return CgroupRuntime(scope, here, build.native_or_reference(cache, say))
-    return _docker(scope, here, cache)
+        return CgroupRuntime(scope, here, build.native_or_reference(cache, say), exchange)
+    return _docker(scope, here, cache, exchange)
 
 
-def _docker(scope: str, here: Hierarchy, cache: Path) -> Runtime:
+def _docker(scope: str, here: Hierarchy, cache: Path, exchange: Path | None) -> Runtime:
     client = docker_client()
     try:
         if not client.api.base_url.startswith("http+docker://"):
             raise MachineError(f"the Docker engine is elsewhere ({client.api.base_url})", "unset DOCKER_HOST")
         from agents.pow.runtime_docker import DockerRuntime  # noqa: PLC0415 - the docker package, see find.py
 
-        return DockerRuntime(scope, here, client, build.build(cache))
+        return DockerRuntime(scope, here, client, build.build(cache), exchange)
     except BaseException:
         client.close()
         raise

@@ -1,11 +1,12 @@
 """Hold processes to a share of CPU without any right: stop and continue them (SIGSTOP, SIGCONT).
 
-    python -m agents.pow.duty_limiter DUTY_DIR --parent PID -- MINER-PROGRAM ...
+    python -m agents.pow.duty_limiter DUTY_DIR --parent PID [--exchange DIR] -- MINER-PROGRAM ...
 
 One limiter serves all miners of a scope: for each folder in DUTY_DIR that has a file `run` it keeps one
-process (`PROGRAM --miner <name>`), and reads and writes the other files there as `mint/containers/duty.py`
-says. It looks at files once a period, so whoever wants something of it writes a file. It ends when its
-parent ends, and all processes with it (the kernel sees to that even when it is killed).
+process (`PROGRAM --miner <name>`, with `--work` where the agent listens in DIR), and reads and writes the
+other files there as `mint/containers/duty.py` says. It looks at files once a period, so whoever wants
+something of it writes a file. It ends when its parent ends, and all processes with it (the kernel sees to
+that even when it is killed).
 
 Use is read from each process's CPU clock: nanoseconds, all threads, without waiting for a timer tick. What a
 process took beyond its share before it was stopped is a debt that it waits off.
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from agents.pow.work_folder import options
 from mint.containers.duty import FROZEN, QUOTA, Usage, parse_quota, read_usage, write_usage
 from mint.containers.model import DEFAULT_PERIOD_US, MIN_QUOTA_US, Quota
 from mint.names import is_name
@@ -59,12 +61,24 @@ class Bucket:
         self.credit_ns -= used_ns
 
 
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a miner's process is: the program, and the exchange of work, if there is one."""
+
+    program: tuple[str, ...]
+    exchange: Path | None
+
+    def of(self, miner: str) -> list[str]:
+        """The command line of `miner`, who ends with this process."""
+        return [*self.program, "--miner", miner, "--parent", str(os.getpid()), *options(self.exchange, miner)]
+
+
 class Limited:
     """One miner: its folder, its process, its bucket."""
 
-    def __init__(self, folder: Path, program: list[str], now: int, phase_ns: int) -> None:
+    def __init__(self, folder: Path, command: Command, now: int, phase_ns: int) -> None:
         self.folder = folder
-        self._program = program
+        self._command = command
         self._process: subprocess.Popen[bytes] | None = None
         self._bucket = Bucket()
         self._quota = Quota(MIN_QUOTA_US)
@@ -112,8 +126,8 @@ class Limited:
         if self._process is not None and self._process.poll() is not None:
             self._process, self._not_before = None, now + RESTART_AFTER_NS
         if self._process is None and now >= self._not_before:
-            argv = [*self._program, "--miner", self.folder.name, "--parent", str(os.getpid())]
             nothing = subprocess.DEVNULL
+            argv = self._command.of(self.folder.name)
             self._process = subprocess.Popen(argv, stdin=nothing, stdout=nothing, stderr=nothing)
             os.setpriority(os.PRIO_PROCESS, self._process.pid, MINER_NICENESS)
             self._clock_seen, self._stopped_at, self._io_before = 0, 0, self._io
@@ -192,7 +206,7 @@ def memory_and_io(pid: int) -> tuple[int, int]:
     return memory, int(lines.get("read_bytes", 0)) + int(lines.get("write_bytes", 0))
 
 
-def serve(duty_dir: Path, program: list[str], parent: int) -> None:
+def serve(duty_dir: Path, command: Command, parent: int) -> None:
     """Keep all miners of a folder to their shares until the parent ends or SIGTERM comes."""
     asked_to_end: list[int] = []
 
@@ -209,7 +223,7 @@ def serve(duty_dir: Path, program: list[str], parent: int) -> None:
             now = time.monotonic_ns()
             if now >= look_at:
                 look_at = now + DEFAULT_PERIOD_US * NS_PER_US
-                _look(duty_dir, program, miners, due, now)
+                _look(duty_dir, command, miners, due, now)
             for name, when in due.items():
                 if when <= now:
                     due[name] = miners[name].step(time.monotonic_ns())
@@ -222,7 +236,7 @@ def serve(duty_dir: Path, program: list[str], parent: int) -> None:
 
 
 def _look(
-    duty_dir: Path, program: list[str], miners: dict[str, Limited], due: dict[str, int], now: int
+    duty_dir: Path, command: Command, miners: dict[str, Limited], due: dict[str, int], now: int
 ) -> None:
     """Take up the folders that have a `run` file, drop those that have none any more."""
     wanted = {f.name for f in duty_dir.iterdir() if is_name(f.name) and (f / RUN).exists()}
@@ -232,7 +246,7 @@ def _look(
     for name in sorted(wanted - miners.keys()):
         # Multiples of the golden ratio spread any number of phases evenly.
         phase = len(miners) * 618 % 1000 * DEFAULT_PERIOD_US * NS_PER_US // 1000
-        miners[name] = Limited(duty_dir / name, program, now, phase)
+        miners[name] = Limited(duty_dir / name, command, now, phase)
         due[name] = now
 
 
@@ -243,9 +257,10 @@ def main() -> None:
     )
     parser.add_argument("duty_dir", type=Path, metavar="DUTY_DIR")
     parser.add_argument("--parent", type=int, required=True, metavar="PID")
+    parser.add_argument("--exchange", type=Path, metavar="DIR")
     parser.add_argument("program", nargs="+", metavar="PROGRAM")
-    options = parser.parse_args()
-    serve(options.duty_dir, options.program, options.parent)
+    given = parser.parse_args()
+    serve(given.duty_dir, Command(tuple(given.program), given.exchange), given.parent)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,11 @@ def solves(block_data: bytes, nonce: int, h: int) -> bool:
 
 def solve(block_data: bytes, h: int, start: int = 0, tries: int = 1 << 20) -> int | None:
     """The first nonce from `start` on that solves the block, or None after `tries` of them."""
-    bound = target(h)
+    return search(block_data, target(h), start, tries)
+
+
+def search(block_data: bytes, bound: int, start: int, tries: int) -> int | None:
+    """The first nonce from `start` on whose hash is at most `bound`, or None after `tries` of them."""
     midstate = hashlib.sha256(block_data)
     for nonce in range(start, start + tries):
         attempt = midstate.copy()

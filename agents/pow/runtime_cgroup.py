@@ -7,8 +7,9 @@ import os
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
-from agents.pow import cgroups
+from agents.pow import cgroups, work_folder
 from agents.pow.build import Program
 from agents.pow.runtime import CGROUP, MEMORY_LIMIT_BYTES
 from mint.containers.find import cgroup_hold
@@ -27,9 +28,9 @@ class CgroupRuntime:
 
     name = CGROUP
 
-    def __init__(self, scope: str, here: Hierarchy, program: Program) -> None:
+    def __init__(self, scope: str, here: Hierarchy, program: Program, exchange: Path | None) -> None:
         self.digest = program.digest
-        self._scope, self._here, self._program = scope, here, program
+        self._scope, self._here, self._program, self._exchange = scope, here, program, exchange
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._holds: dict[str, Hold] = {}
         self._lock = threading.Lock()
@@ -43,6 +44,8 @@ class CgroupRuntime:
             if self.running(miner):
                 return
             cgroups.make(self._here, self._scope, miner, quota, MEMORY_LIMIT_BYTES)
+            if self._exchange is not None:
+                work_folder.make_folder(self._exchange, miner)
             self._children[miner] = self._starter.submit(self._spawn, miner).result()
 
     def stop(self, miner: str) -> None:
@@ -83,7 +86,14 @@ class CgroupRuntime:
 
     def _spawn(self, miner: str) -> subprocess.Popen[bytes]:
         enter = ["/bin/sh", "-c", ENTER, "sh", *cgroups.procs_files(self._here, self._scope, miner), "--"]
-        argv = [*enter, *self._program.argv, "--miner", miner, "--parent", str(os.getpid())]
+        options = [
+            "--miner",
+            miner,
+            "--parent",
+            str(os.getpid()),
+            *work_folder.options(self._exchange, miner),
+        ]
+        argv = [*enter, *self._program.argv, *options]
         nothing = subprocess.DEVNULL
         try:
             child = subprocess.Popen(argv, stdin=nothing, stdout=subprocess.PIPE, stderr=nothing)

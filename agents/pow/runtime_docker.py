@@ -14,9 +14,9 @@ from typing import Any
 import docker
 from docker.errors import NotFound
 from docker.models.containers import Container
-from docker.types import LogConfig
+from docker.types import LogConfig, Mount
 
-from agents.pow import cgroups
+from agents.pow import cgroups, work_folder
 from agents.pow.image import build_image
 from agents.pow.runtime import DOCKER, MEMORY_LIMIT_BYTES
 from mint.containers import hierarchy
@@ -42,8 +42,15 @@ class DockerRuntime:
 
     name = DOCKER
 
-    def __init__(self, scope: str, here: Hierarchy, client: docker.DockerClient, program: Path) -> None:
-        self._scope, self._here, self._client = scope, here, client
+    def __init__(
+        self,
+        scope: str,
+        here: Hierarchy,
+        client: docker.DockerClient,
+        program: Path,
+        exchange: Path | None,
+    ) -> None:
+        self._scope, self._here, self._client, self._exchange = scope, here, client, exchange
         self.digest = build_image(client, program)
         self._driver = str(client.info().get("CgroupDriver", CGROUPFS))
         self._holds: dict[str, Hold] = {}
@@ -52,11 +59,16 @@ class DockerRuntime:
         """See Runtime."""
         try:
             container = self._container(miner)
+            if container is not None and not self._is_as_wanted(container, miner):
+                self.stop(
+                    miner
+                )  # an earlier run left it: of another image, or without the work that there is now
+                container = None
             if container is not None and container.status in {"running", "paused", "restarting"}:
                 return
             self._prepare(miner, quota)
             if container is None:
-                self._client.containers.run(self.digest, ["--miner", miner], **self._options(miner))
+                self._client.containers.run(self.digest, self._command(miner), **self._options(miner))
             else:
                 container.start()
         except DOCKER_FAILURES as error:
@@ -117,6 +129,24 @@ class DockerRuntime:
         except NotFound:
             return None
 
+    def _is_as_wanted(self, container: Container, miner: str) -> bool:
+        attrs = container.attrs
+        mounted = [mount["Source"] for mount in attrs["Mounts"]]
+        wanted = [] if self._exchange is None else [str(self._exchange / miner)]
+        ran = (attrs["Image"], attrs["Config"]["Cmd"], mounted)
+        return bool(ran == (self.digest, self._command(miner), wanted))
+
+    def _command(self, miner: str) -> list[str]:
+        work = [] if self._exchange is None else ["--work", f"{work_folder.MOUNTED}/{work_folder.SOCKET}"]
+        return ["--miner", miner, *work]
+
+    def _mounts(self, miner: str) -> list[Mount]:
+        """The folder in which the miner's work is, and of all folders this one alone; it may connect, not write."""
+        if self._exchange is None:
+            return []
+        folder = work_folder.make_folder(self._exchange, miner)
+        return [Mount(work_folder.MOUNTED, str(folder), type="bind", read_only=True)]
+
     def _name(self, miner: str) -> str:
         return f"mint-{self._scope}-{miner}"
 
@@ -142,6 +172,7 @@ class DockerRuntime:
             "network_mode": "none",
             "read_only": True,
             "cap_drop": ["ALL"],
+            "mounts": self._mounts(miner),
             "security_opt": ["no-new-privileges"],
             "pids_limit": PIDS_LIMIT,
             "mem_limit": MEMORY_LIMIT_BYTES,

@@ -14,6 +14,7 @@ from pathlib import Path
 from agents.pow.build import Program
 from agents.pow.duty_limiter import RUN
 from agents.pow.runtime import DUTY
+from agents.pow.work_folder import make_folder
 from mint.containers.duty import FROZEN, QUOTA, DutyHold, read_usage
 from mint.containers.model import Hold, Quota
 from mint.errors import MachineError
@@ -28,10 +29,10 @@ class DutyRuntime:
 
     name = DUTY
 
-    def __init__(self, duty_dir: Path, program: Program) -> None:
+    def __init__(self, duty_dir: Path, program: Program, exchange: Path | None) -> None:
         self.digest = program.digest
         self.duty_dir = duty_dir
-        self._program = program
+        self._program, self._exchange = program, exchange
         self._limiter: subprocess.Popen[bytes] | None = None
         self._holds: dict[str, DutyHold] = {}
         self._lock = threading.Lock()
@@ -45,6 +46,8 @@ class DutyRuntime:
             if not self.running(miner):
                 folder = self.duty_dir / miner
                 folder.mkdir(exist_ok=True)
+                if self._exchange is not None:
+                    make_folder(self._exchange, miner)
                 if not (folder / QUOTA).exists():
                     self._hold(miner).set_quota(quota)
                 (folder / FROZEN).unlink(missing_ok=True)
@@ -97,6 +100,8 @@ class DutyRuntime:
             "--parent",
             str(os.getpid()),
         ]
+        if self._exchange is not None:
+            limiter += ["--exchange", str(self._exchange)]
         return subprocess.Popen([*limiter, "--", *self._program.argv], stdin=subprocess.DEVNULL)
 
     def _wait(self, miner: str, *, running: bool) -> None:

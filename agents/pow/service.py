@@ -1,7 +1,8 @@
 """The miners of one device as a service: starts those that the charter names, and keeps them running.
 
 It speaks to nobody: the charter says which miners this device has and what they are entitled to, the runtime is
-chosen by what works here. Quotas are set when a miner is first started; from then on they are the enforcer's.
+chosen by what works here. Quotas are set when a miner is first started; from then on they are the enforcer's. Where
+the charter has a chain, the miners are started to do what the device's agent gives them (exchange.py).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 from contextlib import suppress
 
 from agents.pow.choose import choose, start_all
+from agents.pow.work_folder import exchange_folder
 from mint.containers.model import Quota
 from mint.errors import InputError, MachineError
 from mint.names import scope
@@ -32,9 +34,9 @@ async def run(node: Node, stop: asyncio.Event, *, runtime: str | None = None) ->
         raise InputError(
             str(node.options.charter), f"has no miners on {node.name!r}", "add some to [[miners]]"
         )
-    chosen = await asyncio.to_thread(
-        choose, scope(charter.network), node.options.state, runtime, node.log.info
-    )
+    where, state = scope(charter.network), node.options.state
+    exchange = exchange_folder(state, where) if charter.chain is not None else None
+    chosen = await asyncio.to_thread(choose, where, state, runtime, node.log.info, exchange)
     try:
         while not stop.is_set():
             try:
