@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import random
 import shutil
-import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,66 +16,15 @@ from mint.errors import InputError, Reason
 from mint.messages.fault import Fault
 from mint.messages.frame import Frame, FrameReply, FrameRequest
 from mint.messages.judgement import Behaviour, Verdict, Vote
-from mint.node import Node, wall_ms
+from mint.node import wall_ms
 from mint.verdict import verify_verdict
 from network.mosquitto_program import Program
-from tests.builders import DETECTION, Edge, Net
+from tests.builders import DETECTION, Net
+from tests.detectors.running import Running
 from tests.ground import Ground, Listener, until
-from twin_broker import service as manager
 
-PERIOD_S = 0.2
 NET = Net(miners=4, devices=2, period_ms=200, detection=DETECTION)
 TOPICS = NET.sealed.topics()
-
-
-class Running:
-    """Services as tasks of this loop, that can be killed one by one; and devices that send in real time."""
-
-    def __init__(self, ground: Ground) -> None:
-        self.ground = ground
-        self.nodes: dict[str, Node] = {}
-        self.edges = [Edge(NET, name, random.Random(name)) for name in ("edge1", "edge2")]
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-
-    def start(self, *names: str) -> None:
-        for name in names:
-            node = self.nodes[name] = self.ground.node(name)
-            run = manager.run if name == "manager" else detector.run
-            self._task(name, run(node, asyncio.Event()))
-
-    def _task(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks[name] = asyncio.create_task(work)
-
-    async def kill(self, name: str) -> None:
-        task = self._tasks.pop(name)
-        assert not task.done(), task
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-    async def __aenter__(self) -> Running:
-        for edge in self.edges:
-            for model in edge.miners.values():
-                model.begins_ns += time.monotonic_ns()
-            self._task(edge.name, self._send(edge))
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        for name in list(self._tasks):
-            await self.kill(name)
-
-    async def _send(self, edge: Edge) -> None:
-        async with self.ground.bus(edge.name) as bus:
-            while True:
-                sample = edge.sample(time.monotonic_ns())
-                topic = TOPICS.sample(edge.name)
-                bus.post(topic, edge.signer.stream(sample, topic, wall_ms()), expiry_s=10)
-                await asyncio.sleep(PERIOD_S)
-
-    def cheat(self, name: str, factor: float) -> None:
-        for edge in self.edges:
-            if name in edge.miners:
-                edge.miners[name].factor = factor
 
 
 @pytest.fixture
