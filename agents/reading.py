@@ -43,6 +43,7 @@ def read_miner(hold: Hold) -> tuple[MinerReading, tuple[int, ...]]:
         gpu_ppm=NONE,
         quota_ppm=NONE if quota_ppm is None else natural(quota_ppm),
         running=bool(pids),
+        shares=0,
     )
     return reading, pids
 

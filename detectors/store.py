@@ -19,7 +19,7 @@ from mint.frame_log import FrameLog, FrameTable, Kept
 
 FILE = "memory.json"
 LOG = "frames.sqlite"
-FORMAT = 4
+FORMAT = 5
 # Two hours at one frame a second, some 30 MiB for sixteen miners: time to replace a manager that lost its disk.
 KEEP_FRAMES = 7_200
 # Pruning with every frame would double the writes.

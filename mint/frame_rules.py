@@ -151,6 +151,8 @@ def _check_miner(frame: Frame, before: MinerEntry, entry: MinerEntry) -> None:
         raise _impossible(frame, f"time of {entry.miner} runs backwards")
     if entry.epoch == before.epoch and entry.usage_ns < before.usage_ns:
         raise _impossible(frame, f"use of {entry.miner} runs backwards")
+    if entry.epoch == before.epoch and entry.shares < before.shares:
+        raise _impossible(frame, f"{entry.miner} has fewer shares than before")
 
 
 def _same(entry: MinerEntry, reading: MinerReading) -> bool:
@@ -163,6 +165,7 @@ def _same(entry: MinerEntry, reading: MinerReading) -> bool:
         entry.nr_throttled,
         entry.throttled_ns,
         entry.gpu_ppm,
+        entry.shares,
     ) == (
         reading.epoch,
         reading.before_ns,
@@ -172,6 +175,7 @@ def _same(entry: MinerEntry, reading: MinerReading) -> bool:
         reading.nr_throttled,
         reading.throttled_ns,
         reading.gpu_ppm,
+        reading.shares,
     )
 
 

@@ -34,9 +34,11 @@ def check_next(sender: str, before: MinerReading | MinerEntry, reading: MinerRea
     """Check a reading against the one before it (or what a frame says of that), of one boot of the device.
 
     Raises:
-        Rejected: IMPOSSIBLE, its time or its use runs backwards.
+        Rejected: IMPOSSIBLE, its time, its use or its shares run backwards.
     """
     if reading.before_ns < before.after_ns:
         raise Rejected(Reason.IMPOSSIBLE, f"{sender}: time of {reading.miner} runs backwards")
     if reading.epoch == before.epoch and reading.usage_ns < before.usage_ns:
         raise Rejected(Reason.IMPOSSIBLE, f"{sender}: use of {reading.miner} runs backwards")
+    if reading.epoch == before.epoch and reading.shares < before.shares:
+        raise Rejected(Reason.IMPOSSIBLE, f"{sender}: {reading.miner} has fewer shares than before")

@@ -48,6 +48,7 @@ MS = 1_000_000
 CFS_PERIOD = 100 * MS
 # A read takes this long when nothing disturbs it.
 BRACKET = 30_000
+SHARE_NS = 30 * MS  # CPU time that a share takes
 T0_MS = 1_800_000_000_000
 DETECTION = Detection("calibrated", 24, 12, 12, 24, 4, 1_281_500, 10, 17_000, 200, 600, 100, 30)
 LADDER = (Rung(500_000, 0), Rung(500_000, 300), Rung(250_000, 3600))
@@ -199,8 +200,9 @@ class Edge:
     def reading(self, name: str, now_ns: int) -> MinerReading:
         model = self.miners[name]
         usage = model.usage_ns(now_ns + BRACKET // 2)
+        shares = usage // SHARE_NS
         return MinerReading(
-            name, model.epoch, now_ns, now_ns + BRACKET, usage, 0, 0, 0, 1 << 25, 0, -1, 100_000, True
+            name, model.epoch, now_ns, now_ns + BRACKET, usage, 0, 0, 0, 1 << 25, 0, -1, 100_000, True, shares
         )
 
     def sample(self, now_ns: int) -> Sample:

@@ -378,4 +378,5 @@ def _reading(entry: MinerEntry) -> MinerReading:
         gpu_ppm=entry.gpu_ppm,
         quota_ppm=-1,
         running=entry.present,
+        shares=entry.shares,
     )

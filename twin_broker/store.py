@@ -30,7 +30,7 @@ KEEP_FRAMES = 86_400
 # Pruning every frame would double the writes.
 PRUNE_EVERY = 600
 # Raised whenever the tables change; SQLite keeps it in the file's header. The first version wrote none (0).
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 T = TypeVar("T")
 

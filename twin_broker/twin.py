@@ -61,6 +61,7 @@ class MinerTwin:
             entitled_ppm=miner.entitlement.cpu_ppm,
             offences=offences,
             decided=decided,
+            shares=reading.shares,
         )
 
     def message(self, miner: Miner, frame: int, *, convicted: bool, dark_frames: int) -> Twin:

@@ -60,6 +60,7 @@ class MinerEntry(Wire, frozen=True):
     entitled_ppm: Nat
     offences: Nat
     decided: Nat
+    shares: Nat
 
 
 class Decision(Wire, frozen=True):

@@ -20,7 +20,9 @@ class MinerReading(Wire, frozen=True):
     The times are the device's CLOCK_MONOTONIC in ns right before and right after the CPU counter was read;
     every counter is cumulative over `epoch`, which changes when the miner's parent cgroup was made anew.
     `quota_ppm` is what the kernel's file says (ppm of one CPU, -1 without limit): a claim, for people.
-    `gpu_ppm` is the share of a GPU in ppm, sampled, -1 where there is none.
+    `gpu_ppm` is the share of a GPU in ppm, sampled, -1 where there is none. `shares` counts the
+    shares of the ledger that the miner has told its agent, 0 where it mines none: all that it told before the CPU
+    counter was read are in it, whether they were published since or not.
     """
 
     miner: Name
@@ -36,6 +38,7 @@ class MinerReading(Wire, frozen=True):
     gpu_ppm: Int
     quota_ppm: Int
     running: bool
+    shares: Nat
 
 
 class Sample(Wire, frozen=True):

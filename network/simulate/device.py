@@ -147,7 +147,7 @@ class Device:
         read = self.counters(container)
         return MinerReading(
             miner, container.epoch, read.before_ns, read.after_ns, read.usage_ns, read.nr_periods,
-            read.nr_throttled, 0, read.memory_bytes, 0, NO_GPU, container.quota.ppm or NO_LIMIT, True,
+            read.nr_throttled, 0, read.memory_bytes, 0, NO_GPU, container.quota.ppm or NO_LIMIT, True, 0,
         )  # fmt: skip
 
     def sample(self) -> Sample:

@@ -104,7 +104,7 @@ class Fog:
         samples = []
         for after_ns, usage_ns in ((10**9, 0), (3 * 10**9, 500_000_000)):
             reading = MinerReading(
-                miner, 1, after_ns - 1000, after_ns, usage_ns, 0, 0, 0, 0, 0, -1, 2 * CPU_PPM, True
+                miner, 1, after_ns - 1000, after_ns, usage_ns, 0, 0, 0, 0, 0, -1, 2 * CPU_PPM, True, 0
             )
             sample = Sample(BOOT, 4, 0, (reading,))
             samples.append(self.signers[device].stream(sample, self.topics.sample(device), T0_MS))

@@ -175,6 +175,14 @@ def test_steal_time_runs_forward_within_a_boot() -> None:
     check_step(before, device(steal_ns=4, boot=b"C" * 16)(FRAME), LAW)
 
 
+def test_shares_are_told_once_and_for_all_within_an_epoch() -> None:
+    before = miner(shares=5)(BEFORE)
+    check_step(before, miner(shares=5)(FRAME), LAW)
+    with pytest.raises(Rejected, match="m01 has fewer shares than before"):
+        check_step(before, miner(shares=4)(FRAME), LAW)
+    check_step(before, miner(shares=0, epoch=2)(FRAME), LAW)
+
+
 def test_who_has_nothing_new_is_as_the_frame_before_has_it() -> None:
     was = place(BEFORE, "edge1")
     silent = device(sequence=was.sequence, leaf=NOTHING)
@@ -237,6 +245,7 @@ COUNTERS = (
     "nr_throttled",
     "throttled_ns",
     "gpu_ppm",
+    "shares",
 )
 
 

@@ -31,7 +31,7 @@ NET = Net(miners=1, devices=1, detectors=1)
 TOPICS = NET.sealed.topics()
 BOOT, HASH = bytes(range(16)), bytes(range(32))
 READING = MinerReading(
-    "m01", 3, 10**9, 10**9 + 30_000, 10**8, 10, 2, 5 * 10**7, 2**20, 4096, -1, 100_000, True
+    "m01", 3, 10**9, 10**9 + 30_000, 10**8, 10, 2, 5 * 10**7, 2**20, 4096, -1, 100_000, True, 512
 )
 SAMPLE = Sample(BOOT, 4, 12_000_000, (READING,))
 
@@ -43,7 +43,7 @@ def made() -> dict[str, bytes]:
     later = agent.stream(SAMPLE, TOPICS.sample("edge1"), 1_800_000_001_000)
     first, last = (SampleRef("edge1", 5, n, leaf_hash(data)) for n, data in ((1, sample), (2, later)))
     entry = DeviceEntry("edge1", 5, 2, BOOT, 12_000_000, leaf_hash(later))
-    miner = MinerEntry("m01", True, 3, 10**9, 10**9 + 30_000, 10**8, 10, 2, 5 * 10**7, -1, 100_000, 1, 7)
+    miner = MinerEntry("m01", True, 3, 10**9, 10**9 + 30_000, 10**8, 10, 2, 5 * 10**7, -1, 100_000, 1, 7, 512)
     frame = Frame(
         "fog1",
         7,
@@ -158,7 +158,24 @@ def test_a_stream_is_the_tag_the_kind_its_place_the_time_the_topic_and_the_paylo
                 BOOT,
                 4,
                 12_000_000,
-                [["m01", 3, 10**9, 10**9 + 30_000, 10**8, 10, 2, 5 * 10**7, 2**20, 4096, -1, 100_000, True]],
+                [
+                    [
+                        "m01",
+                        3,
+                        10**9,
+                        10**9 + 30_000,
+                        10**8,
+                        10,
+                        2,
+                        5 * 10**7,
+                        2**20,
+                        4096,
+                        -1,
+                        100_000,
+                        True,
+                        512,
+                    ]
+                ],
             ]
         ),
     ]

@@ -27,7 +27,7 @@ SHARE = 100 * MS  # what a miner is entitled to in a second
 
 def reading(miner: str, at_s: float, usage_ns: int, epoch: int = 1) -> MinerReading:
     at = round(at_s * S)
-    return MinerReading(miner, epoch, at, at + BRACKET, usage_ns, 0, 0, 0, 0, 0, -1, 0, True)
+    return MinerReading(miner, epoch, at, at + BRACKET, usage_ns, 0, 0, 0, 0, 0, -1, 0, True, 0)
 
 
 def sample(

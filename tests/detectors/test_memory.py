@@ -26,7 +26,7 @@ def test_memory_is_found_again_and_a_damaged_one_is_not_guessed(tmp_path: Path) 
     store.close()
     again = Store(tmp_path)
     assert again.memory() == memory
-    damaged = (b"", b"{}", b'{"format": 3}', b"[]", b'{"format": 4, "number": 1, "head": "zz"}', b"\xff")
+    damaged = (b"", b"{}", b'{"format": 4}', b"[]", b'{"format": 5, "number": 1, "head": "zz"}', b"\xff")
     for data in damaged:
         (tmp_path / FILE).write_bytes(data)
         with pytest.raises(InputError, match="give this detector a new key"):

@@ -21,7 +21,7 @@ def accusation(miner: str = "m01", offence: int = 1, began: int = 5, last: bytes
 def frame(number: int, counted: dict[str, int], *decided: str) -> Frame:
     """A frame that counts so many offences of miners, and takes note of the last one of some."""
     miners = tuple(
-        MinerEntry(name, False, 0, 0, 0, 0, 0, 0, 0, 0, 0, count, number if count else 0)
+        MinerEntry(name, False, 0, 0, 0, 0, 0, 0, 0, 0, 0, count, number if count else 0, 0)
         for name, count in sorted(counted.items())
     )
     decisions = tuple(Decision(bytes(32), name, counted[name]) for name in decided)

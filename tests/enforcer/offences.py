@@ -120,7 +120,7 @@ class Keys:
 
 
 def reading(miner: str, epoch: int, before_ns: int, after_ns: int, usage_ns: int) -> MinerReading:
-    return MinerReading(miner, epoch, before_ns, after_ns, usage_ns, 0, 0, 0, 0, 0, -1, CPU_PPM, True)
+    return MinerReading(miner, epoch, before_ns, after_ns, usage_ns, 0, 0, 0, 0, 0, -1, CPU_PPM, True, 0)
 
 
 def proven(

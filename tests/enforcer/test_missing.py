@@ -36,7 +36,7 @@ class Log:
     def frame(self, number: int) -> bytes:
         past = [one for one in self.decided if one <= number]
         counts = (len(past), max(past, default=0))
-        entry = MinerEntry(MINER, False, 0, 0, 0, 0, 0, 0, 0, 0, CPU_PPM, *counts)
+        entry = MinerEntry(MINER, False, 0, 0, 0, 0, 0, 0, 0, 0, CPU_PPM, *counts, 0)
         noted = (Decision(bytes(32), MINER, counts[0]),) if counts[1] == number else ()
         frame = Frame(FOG, number, bytes(32), self.charter.hash, 0, bytes(32), (), (entry,), noted, ())
         return KEYS.signer(MANAGER).object(frame)
@@ -181,7 +181,7 @@ def test_a_manager_that_counts_without_end_has_us_look_for_a_bounded_number() ->
     edge = Edge(KEYS)
     counted(edge, Log(), 1)
     for number in range(2, 3 * MAX_WANTS):
-        entry = MinerEntry(MINER, False, 0, 0, 0, 0, 0, 0, 0, 0, CPU_PPM, number, number)
+        entry = MinerEntry(MINER, False, 0, 0, 0, 0, 0, 0, 0, 0, CPU_PPM, number, number, 0)
         frame = Frame(FOG, number, bytes(32), KEYS.sealed.hash, 0, bytes(32), (), (entry,), (), ())
         edge.now = Now(edge.now.monotonic_ns + COUNT_FRAMES * PERIOD_NS, edge.now.wall_ms)
         edge.hears(TOPICS.frame(), KEYS.signer(MANAGER).object(frame))
@@ -190,7 +190,7 @@ def test_a_manager_that_counts_without_end_has_us_look_for_a_bounded_number() ->
 
 def test_miners_of_others_are_not_ours_to_look_for() -> None:
     edge = Edge(KEYS)
-    entry = MinerEntry("miner_99", False, 0, 0, 0, 0, 0, 0, 0, 0, CPU_PPM, 1, 1)
+    entry = MinerEntry("miner_99", False, 0, 0, 0, 0, 0, 0, 0, 0, CPU_PPM, 1, 1, 0)
     frame = Frame(FOG, 2, bytes(32), KEYS.sealed.hash, 0, bytes(32), (), (entry,), (), ())
     edge.hears(TOPICS.frame(), KEYS.signer(MANAGER).object(frame))
     assert asks(edge, after_ns=GRACE_NS) == []

@@ -234,6 +234,7 @@ def with_fields(**changes: Any) -> Callable[[Sample], Sample]:
         (with_fields(after_ns=NOW), Reason.IMPOSSIBLE, "ends before it begins"),
         (with_fields(before_ns=NOW - S, after_ns=NOW - S), Reason.IMPOSSIBLE, "time of m01 runs backwards"),
         (with_fields(usage_ns=0), Reason.IMPOSSIBLE, "use of m01 runs backwards"),
+        (with_fields(shares=0), Reason.IMPOSSIBLE, "m01 has fewer shares than before"),
         (
             lambda s: msgspec.structs.replace(
                 s, miners=(s.miners[0], msgspec.structs.replace(s.miners[1], usage_ns=0))

@@ -90,9 +90,11 @@ class History:
     def read(self, device: str, boot: int, steal_ns: int, read: dict[str, tuple[int, int, int]]) -> None:
         self.at += 1
         readings = []
-        for miner, (epoch, usage_ns, back) in sorted(read.items()):
+        for miner, (epoch, count, back) in sorted(read.items()):
             at = max(0, self.at - back) * S
-            readings.append(MinerReading(miner, epoch, at, at + MS, usage_ns, 0, 0, 0, 0, 0, -1, 0, True))
+            readings.append(
+                MinerReading(miner, epoch, at, at + MS, count % 2, 0, 0, 0, 0, 0, -1, 0, True, count // 2)
+            )
         self.sample(device, boot, steal_ns, tuple(readings))
 
     def close(self) -> None:
@@ -138,8 +140,8 @@ class History:
 
 MINERS = ("m01", "m02", "m03", "m04")
 ON = {"edge1": ("m01", "m03"), "edge2": ("m01", "m02", "m04")}  # m01 where a charter has moved it to
-# Epoch, use, and how far back in time it claims to be: of a range so small that counters often run backwards.
-READING = st.tuples(st.integers(1, 2), st.integers(0, 1), st.sampled_from([0, 0, 0, 3]))
+# Epoch, use and shares, and how far back in time it claims to be: of so small a range that counters often run back.
+READING = st.tuples(st.integers(1, 2), st.integers(0, 3), st.sampled_from([0, 0, 0, 3]))
 
 
 def samples(device: str) -> st.SearchStrategy[tuple[Any, ...]]:
@@ -177,7 +179,7 @@ def test_a_boot_or_an_epoch_that_comes_back_between_two_frames_is_not_taken() ->
     history = History()
 
     def used(usage_ns: int, at: int, epoch: int = 1) -> tuple[MinerReading, ...]:
-        return (MinerReading("m01", epoch, at * S, at * S + MS, usage_ns, 0, 0, 0, 0, 0, -1, 0, True),)
+        return (MinerReading("m01", epoch, at * S, at * S + MS, usage_ns, 0, 0, 0, 0, 0, -1, 0, True, 0),)
 
     history.sample("edge1", 0, 5, used(100, 1))
     history.close()
@@ -198,7 +200,7 @@ def test_a_boot_or_an_epoch_that_comes_back_between_two_frames_is_not_taken() ->
 
 def test_a_miner_that_a_charter_forgets_and_the_next_brings_back_is_as_the_log_has_it() -> None:
     history = History()
-    reading = MinerReading("m01", 1, S, S + MS, 5, 0, 0, 0, 0, 0, -1, 0, True)
+    reading = MinerReading("m01", 1, S, S + MS, 5, 0, 0, 0, 0, 0, -1, 0, True, 0)
     history.sample("edge1", 0, 0, (reading,))
     history.close()
     history.verdict("m01", 0)

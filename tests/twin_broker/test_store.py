@@ -131,13 +131,13 @@ def test_the_log_of_another_version_says_so_to_who_writes_and_who_reads(path: Pa
     with closing(sqlite3.connect(path)) as db:
         db.execute("CREATE TABLE frame (number INTEGER PRIMARY KEY, hash BLOB, data BLOB, samples BLOB)")
     older = (
-        r"frames.sqlite: is the frame log of an older version of MinT \(format 0, this one reads 3\); read it"
+        r"frames.sqlite: is the frame log of an older version of MinT \(format 0, this one reads 4\); read it"
     )
     for use in (lambda: FrameStore(path, b"host"), lambda: FrameReader(path).numbers()):
         with pytest.raises(InputError, match=older):
             use()
     with closing(sqlite3.connect(path)) as db:
-        db.execute("PRAGMA user_version = 4")
+        db.execute("PRAGMA user_version = 5")
     with pytest.raises(InputError, match="of a newer version"):
         FrameStore(path, b"host")
 

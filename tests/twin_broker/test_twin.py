@@ -19,7 +19,7 @@ MINER = Miner("m01", "edge1", Entitlement(100_000, 250_000, 1 << 26, 1 << 20), "
 
 def reading(at_s: int = 0, **changes: Any) -> MinerReading:
     at = at_s * S
-    made = MinerReading("m01", 1, at, at + MS, 5 * S, 0, 0, 0, 1 << 25, 1 << 30, 125_000, 100_000, True)
+    made = MinerReading("m01", 1, at, at + MS, 5 * S, 0, 0, 0, 1 << 25, 1 << 30, 125_000, 100_000, True, 9)
     return msgspec.structs.replace(made, **changes)
 
 
@@ -94,7 +94,7 @@ def test_its_entry_in_a_frame_repeats_the_reading_and_says_whether_it_is_new() -
     twin = MinerTwin(reading(10), BOOT)
     entry = twin.entry(MINER, 3, 8)
     assert (entry.miner, entry.present, entry.usage_ns, entry.entitled_ppm) == ("m01", True, 5 * S, 100_000)
-    assert (entry.offences, entry.decided) == (3, 8)
+    assert (entry.offences, entry.decided, entry.shares) == (3, 8, 9)
     assert twin.silent().entry(MINER, 3, 8) == msgspec.structs.replace(entry, present=False)
 
 
