@@ -27,7 +27,7 @@ from mint.envelope import Opened, ReplayGuard, kind_in
 from mint.errors import Reason, Rejected
 from mint.fault_proofs import breaks_after, breaks_alone
 from mint.frame_log import Kept
-from mint.frames import LogFrame, frame_in, is_void, open_frame
+from mint.frames import LogFrame, check_time, frame_in, is_void, open_frame
 from mint.member import Member
 from mint.merkle import leaf_hash
 from mint.messages.fault import Fault
@@ -143,9 +143,13 @@ class Detector:
             Rejected: not by the manager of a charter that we know.
         """
         frame = open_frame(data, self._member.charters, topic=topic)
+        check_time(frame, self._now.wall_ms, self._charter.charter)
         return [] if is_void(frame, self._charter.charter) else [*self._take(frame), *self._advance()]
 
     def _take(self, frame: LogFrame) -> list[Effect]:
+        last = self._course.past.last
+        if last is not None and last.number + 1 < frame.number and breaks_after(last, frame):
+            return self._tell([Found("bad_frame", frame.sender, frame.number, "", (last.data, frame.data))])
         other = self._course.other(frame)
         if other is None:
             early = self._course.follower.take(frame)
@@ -184,8 +188,7 @@ class Detector:
         number = 0
         effects: list[Effect] = []
         if data:
-            frame = open_frame(data, self._member.charters)
-            number, effects = frame.number, self._frame(data, None)
+            number, effects = frame_in(data).number, self._frame(data, None)
         heads, follower = self._asker.heads, self._course.follower
         heads.heard(holder, number)
         if heads.known:

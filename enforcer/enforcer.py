@@ -28,7 +28,8 @@ from mint.effects import Now, Say
 from mint.envelope import Opened, ReplayGuard, kind_in, object_hash
 from mint.errors import Reason, Rejected
 from mint.fault_proofs import verdict_in
-from mint.frames import LogFrame, is_void, open_frame
+from mint.frame_rules import too_far
+from mint.frames import LogFrame, check_time, is_void, open_frame
 from mint.member import Member
 from mint.messages.frame import FrameReply
 from mint.messages.judgement import Verdict
@@ -78,6 +79,7 @@ class Enforcer:
         self._missing = Missing(member.name, member.topics, self.core, quiet)
         self._replies = ReplayGuard(member.charter.charter.clock_tolerance_ms)
         self._count_ns = now.monotonic_ns
+        self._newest: LogFrame | None = None
         self._early: dict[bytes, Verdict] = {}
         self._due_ns, self._periods = now.monotonic_ns, 0
         if self.core.open:
@@ -170,14 +172,29 @@ class Enforcer:
             return
         try:
             frame = open_frame(incoming.payload, self._member.charters, topic=incoming.topic)
+            self._check(frame, now)
         except Rejected as rejected:
             self._member.rejections.count(rejected, incoming.topic)
             return
+        self._newest = frame
         self.core.see_frame(frame.number, now.monotonic_ns)
         if self._count_ns <= now.monotonic_ns:
             charter = self._charter.charter
             self._count_ns = now.monotonic_ns + COUNT_PERIODS * charter.period_ms * NS_PER_MS
             self._see(frame, now, live=True)
+
+    def _check(self, frame: LogFrame, now: Now) -> None:
+        """Penalties last to a frame number, and a manager that lies must not have them end before their time.
+
+        Raises:
+            Rejected: it is of a time to come, or too far from the last one that we saw.
+        """
+        check_time(frame, now.wall_ms, self._charter.charter)
+        last = self._newest
+        if last is None or is_void(last, self._charter.charter) or frame.number <= last.number:
+            return
+        if too_far(last.frame, frame.frame, frame.charter.charter):
+            raise Rejected(Reason.IMPOSSIBLE, f"frame {frame.number} so soon after frame {last.number}")
 
     def _see(self, frame: LogFrame, now: Now, *, live: bool) -> None:
         if not is_void(frame, self._charter.charter):

@@ -3,7 +3,7 @@
 | kind | proof, in order | shows |
 |---|---|---|
 | two_frames | frame, frame | the manager signed two frames of one number |
-| bad_frame | frame, or the frame before and frame | a frame breaks a rule of the log (mint/frame_rules.py) |
+| bad_frame | frame, or an earlier frame and frame | a frame breaks a rule of the log (mint/frame_rules.py) |
 | false_frame | frame, sample | a frame contradicts a sample that it names by its hash |
 | false_note | frame, verdict | a frame takes note of a verdict that is none, or of something else than it says |
 | two_votes | vote, vote | a detector cast two votes on one frame |

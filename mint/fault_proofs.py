@@ -12,7 +12,7 @@ from mint import kinds
 from mint.charter.seal import SealedCharter
 from mint.envelope import Envelope, Opened, object_hash, open_envelope
 from mint.errors import Reason, Rejected
-from mint.frame_rules import check_against, check_frame, check_step
+from mint.frame_rules import check_against, check_frame, check_step, too_far
 from mint.frames import LogFrame, open_frame, resumes
 from mint.merkle import leaf_hash
 from mint.messages.fault import Fault
@@ -44,7 +44,7 @@ def two_frames(fault: Fault, charters: Charters) -> SealedCharter:
 
 
 def bad_frame(fault: Fault, charters: Charters) -> SealedCharter:
-    """A frame that is impossible by itself, or after the frame that it names as the one before."""
+    """A frame that is impossible by itself, or after another frame of that manager."""
     held = _held(fault, 1, 2)
     frame = _frame(fault, held[-1], charters)
     if len(held) == 1:
@@ -65,10 +65,12 @@ def breaks_alone(frame: LogFrame) -> bool:
 
 
 def breaks_after(before: LogFrame, frame: LogFrame) -> bool:
-    """Whether a frame breaks a rule after another one: that it names, or that its manager signed as the one before."""
+    """Whether a frame breaks a rule after another one: that it names, or that its manager signed some time before."""
     if before.hash != frame.frame.previous:
-        follows = before.number + 1 == frame.number and _signer(before) == _signer(frame)
-        return follows and not _resumed(before, frame)
+        ahead = frame.number - before.number
+        if ahead < 1 or _signer(before) != _signer(frame) or _resumed(before, frame):
+            return False
+        return ahead == 1 or too_far(before.frame, frame.frame, frame.charter.charter)
     try:
         check_step(before.frame, frame.frame, frame.charter.charter)
     except Rejected:

@@ -6,7 +6,7 @@ detectors judge nothing else.
 
 from __future__ import annotations
 
-from mint.charter.model import Charter
+from mint.charter.model import MIN_PERIOD_MS, Charter
 from mint.envelope import Opened
 from mint.errors import Reason, Rejected
 from mint.merkle import leaf_hash, root
@@ -14,6 +14,21 @@ from mint.messages.frame import DeviceEntry, Frame, MinerEntry
 from mint.messages.sample import MinerReading, Sample
 from mint.sign_bytes import Stream
 from mint.stream_rules import check_readings
+
+
+def least_ms(period_ms: int) -> int:
+    """The time between two frames, as they say it themselves: half a period at least."""
+    return period_ms // 2
+
+
+def too_far(before: Frame, frame: Frame, charter: Charter) -> bool:
+    """Whether the numbers of two frames of one log lie further apart than their times allow.
+
+    So a number that is far ahead is of a time that is far ahead, and whoever has a clock sees that it has not come.
+    `charter` is the one that `frame` names; charters between two different ones may have had any period.
+    """
+    period_ms = charter.period_ms if before.charter == frame.charter else MIN_PERIOD_MS
+    return frame.time_ms - before.time_ms < (frame.number - before.number) * least_ms(period_ms)
 
 
 def check_frame(frame: Frame, charter: Charter) -> None:
@@ -69,6 +84,8 @@ def check_step(before: Frame, frame: Frame, charter: Charter) -> None:
     """
     if frame.number != before.number + 1:
         raise _impossible(frame, f"it follows frame {before.number}")
+    if too_far(before, frame, charter):
+        raise _impossible(frame, f"it is of {frame.time_ms} ms, frame {before.number} of {before.time_ms} ms")
     devices = {entry.device: entry for entry in before.devices}
     for device in frame.devices:
         earlier = devices.get(device.device)

@@ -50,6 +50,17 @@ def is_void(frame: LogFrame, charter: Charter) -> bool:
     return resume is not None and frame.number > resume.frame and resumes(frame.charter.charter, charter)
 
 
+def check_time(frame: LogFrame, now_ms: int, charter: Charter) -> None:
+    """Check that the time of a frame has come: its number is then no further ahead than frames can be.
+
+    Raises:
+        Rejected: WRONG_TIME, it is later than the clock tolerance of `charter`, the one in force, allows.
+    """
+    ahead_ms = frame.frame.time_ms - now_ms
+    if ahead_ms > charter.clock_tolerance_ms:
+        raise Rejected(Reason.WRONG_TIME, f"frame {frame.number} is {ahead_ms} ms ahead of this clock")
+
+
 def frame_in(data: bytes) -> Frame:
     """The frame in an envelope that was checked before, or is known by its hash: only decoded.
 

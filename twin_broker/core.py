@@ -25,6 +25,7 @@ from mint.effects import Post, Say
 from mint.envelope import Opened, Signer, object_hash
 from mint.errors import Reason, Rejected
 from mint.frame_log import Kept
+from mint.frame_rules import least_ms
 from mint.frames import NO_HASH
 from mint.merkle import root
 from mint.messages.frame import MAX_DECISIONS, Decision, DeviceEntry, Frame, MinerEntry
@@ -90,7 +91,8 @@ class TwinManager:
         self._receipts: deque[bytes] = deque()
         self._seen_receipts: deque[bytes] = deque(maxlen=MAX_WAITING)
         self._convicted: dict[str, int] = {}
-        self._closed_ns = now_ns
+        # When we closed a frame last, and whether the newest frame is that one.
+        self._closed_ns, self._closed = now_ns, False
         self._set_head(None, NO_HASH)
         self.take_charter(charter)
 
@@ -121,6 +123,7 @@ class TwinManager:
     def resume(self, frame: Frame | None, frame_hash: bytes, clocks: Mapping[str, DeviceClock]) -> None:
         """Continue after this frame of the log (None: from its very beginning); what waits is forgotten."""
         self._set_head(frame, frame_hash)
+        self._closed = False
         entries = self._entries()
         self._devices = {name: device_in(entries.get(name), clocks.get(name)) for name in self._devices}
         self.twins = self._twins()
@@ -248,9 +251,10 @@ class TwinManager:
             return self._closed_ns + period_ns // 2
         return self._closed_ns + (period_ns * 5 // 4 if awaited else period_ns)
 
-    def close(self, now_ns: int, time_ms: int) -> Closed:
-        """Close the next frame."""
+    def close(self, now_ns: int, wall_ms: int) -> Closed:
+        """Close the next frame; `wall_ms`: Unix time by our clock."""
         charter = self._charter
+        time_ms = self._time_ms(now_ns, wall_ms)
         devices = tuple(device.entry(name) for name, device in self._devices.items())
         noted = self._take_decisions()
         receipts = tuple(self._receipts.popleft() for _ in range(min(len(self._receipts), MAX_DECISIONS)))
@@ -279,7 +283,7 @@ class TwinManager:
         samples = tuple(sample for device in self._devices.values() for sample in device.pending)
         acked = [(name, device) for name, device in self._devices.items() if device.pending]
         self._set_head(frame, object_hash(data))
-        self._closed_ns = now_ns
+        self._closed_ns, self._closed = now_ns, True
         for device in self._devices.values():
             device.closed()
         self._fresh.clear()
@@ -296,6 +300,19 @@ class TwinManager:
                 *self._twin_messages(),
             ),
         )
+
+    def _time_ms(self, now_ns: int, wall_ms: int) -> int:
+        """The time of the frame that is being closed, Unix ms.
+
+        Later than that of the last one by half a period at least (mint/frame_rules.py), so it does not run backwards
+        with our clock. Where that leaps ahead, and may leap back, the log follows it by a period a frame at most.
+        """
+        if self.frame is None:
+            return wall_ms
+        period_ms, then_ms = self._charter.period_ms, self.frame.time_ms
+        if self._closed:
+            wall_ms = min(wall_ms, then_ms + (now_ns - self._closed_ns) // MS + period_ms)
+        return max(wall_ms, then_ms + least_ms(period_ms))
 
     def _take_decisions(self) -> list[_Waiting]:
         """Those that the next frame takes note of: in their order, one a miner, as many as a frame holds."""

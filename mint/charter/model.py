@@ -15,6 +15,8 @@ from mint.names import Role
 from mint.wire import MOST, Hash, Name, Nat, Wire
 
 PPM = 1_000_000
+# A sample costs some ten microseconds a miner, and a frame some milliseconds.
+MIN_PERIOD_MS = 100
 
 Key = Annotated[bytes, Meta(min_length=PUBLIC_KEY_SIZE, max_length=PUBLIC_KEY_SIZE)]
 Share = Annotated[int, Meta(ge=0, le=PPM)]
@@ -156,7 +158,7 @@ class Charter(Wire, frozen=True, dict=True):
     version: Annotated[int, Meta(ge=1, le=2**63 - 1)]
     issued_ms: Nat
     expires_ms: Nat
-    period_ms: Annotated[int, Meta(ge=100, le=3_600_000)]
+    period_ms: Annotated[int, Meta(ge=MIN_PERIOD_MS, le=3_600_000)]
     clock_tolerance_ms: Annotated[int, Meta(ge=1_000, le=86_400_000)]
     key_parameter: Literal["cpu", "gpu"]
     f_detectors: Annotated[int, Meta(ge=0, le=40)]

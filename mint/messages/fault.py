@@ -11,7 +11,7 @@ from mint.wire import Name, Nat, Wire
 
 # Proven by what the accused has signed:
 #   two_frames    two frames of one number
-#   bad_frame     a frame that the charter, or the frame before it, rules out
+#   bad_frame     a frame that the charter, or an earlier frame, rules out
 #   false_frame   a frame that says something else than a sample it rests on
 #   false_note    a frame that takes note of a verdict that is none
 #   two_votes     two votes of a detector on one frame

@@ -134,6 +134,33 @@ def test_a_frame_that_is_impossible_alone_or_after_the_one_before_shows_it() -> 
     shown(fault("bad_frame", DATA[3], forged(4, previous=bytes(32)), frame=4))  # it is not after our frame 3
 
 
+def test_a_number_that_is_further_ahead_than_its_time_shows_it() -> None:
+    far, least_ms = 1_000_000, NET.charter.period_ms // 2
+    fits_ms = FRAMES[3].time_ms + (far - 3) * least_ms
+    shown(fault("bad_frame", DATA[3], forged(5, number=far), frame=far))
+    shown(fault("bad_frame", DATA[3], forged(5, number=far, time_ms=fits_ms - 1), frame=far))
+    refused(fault("bad_frame", DATA[3], forged(5, number=far, time_ms=fits_ms), frame=far))
+    refused(
+        fault("bad_frame", DATA[3], forged(5, "another manager", number=far), frame=far), Reason.BAD_SIGNATURE
+    )
+
+
+def test_between_charters_frames_may_have_come_as_fast_as_any_charter_lets_them() -> None:
+    later, far = charter(), 1_000
+    known = {one.hash: one for one in (NET.sealed, later)}
+    fits_ms = FRAMES[3].time_ms + (far - 3) * 50
+    refused(
+        fault("bad_frame", DATA[3], forged(5, number=far, time_ms=fits_ms, charter=later.hash), frame=far),
+        charters=known,
+    )
+    shown(
+        fault(
+            "bad_frame", DATA[3], forged(5, number=far, time_ms=fits_ms - 1, charter=later.hash), frame=far
+        ),
+        known,
+    )
+
+
 @pytest.mark.parametrize(
     ("given", "reason"),
     [

@@ -149,6 +149,8 @@ AFTER: dict[str, tuple[Change, str]] = {
     "stays": (device(sequence=4), "edge1 is where it was, with something new"),
     "goes back": (device(session=0, sequence=99), "edge1 is where it was, with something new"),
     "moves with nothing": (device(leaf=NOTHING), "edge1 is elsewhere, with nothing new"),
+    "too soon": (lambda f: changed(f, time_ms=BEFORE.time_ms + 499), f"frame {BEFORE.number} of"),
+    "time of the frame backwards": (lambda f: changed(f, time_ms=0), "it is of 0 ms"),
     "miner gone": (lambda f: changed(f, miners=f.miners[1:]), "m01 has gone from it"),
     "counts more": (miner(offences=1), "counts 1 offences of m01 after 0"),
     "counts two": (noted(decision(offence=2), m01=2), "counts 2 offences of m01 after 0"),
@@ -225,7 +227,7 @@ def test_a_miner_that_the_charter_gives_up_goes_and_its_offences_with_it() -> No
     fewer = NET.next_version(miners=LAW.miners[1:]).charter
     without = changed(FRAME, miners=FRAME.miners[1:], charter=bytes(32))
     check_step(miner(offences=3, decided=2)(BEFORE), without, fewer)
-    again = changed(FRAME, number=6)
+    again = changed(FRAME, number=6, time_ms=FRAME.time_ms + LAW.period_ms)
     check_step(changed(without, number=5), device(sequence=6)(device("edge2", sequence=6)(again)), LAW)
 
 

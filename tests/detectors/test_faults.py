@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from mint.errors import Reason
 from mint.fault import OF_MANAGER
+from mint.frame_log import Kept
 from mint.frames import frame_in
 from mint.merkle import root
 from mint.messages.fault import Fault
@@ -29,14 +31,16 @@ def lying(fog: Fog, data: bytes, *hearers: str) -> None:
         fog.say(name, fog.topics.frame(), data)
 
 
-def next_frame(fog: Fog, /, **changes: Any) -> bytes:
-    """The frame that would come next, with nothing new in it but the changes."""
+def next_frame(fog: Fog, /, later_ms: int = 0, **changes: Any) -> bytes:
+    """The frame that would come next (or later, by its number), with nothing new in it but the changes."""
     last = frame_in(fog.parts["det1"].disk.log.newest().data)
     devices = tuple(msgspec.structs.replace(entry, leaf=b"") for entry in last.devices)
     miners = tuple(msgspec.structs.replace(entry, present=False) for entry in last.miners)
+    ahead = changes.get("number", last.number + 1) - last.number
     quiet: dict[str, Any] = {
         "number": last.number + 1,
         "previous": fog.hash_of(last.number),
+        "time_ms": last.time_ms + later_ms + ahead * fog.net.charter.period_ms,
         "devices": devices,
         "miners": miners,
     }
@@ -99,7 +103,7 @@ def test_two_frames_that_came_before_those_before_them() -> None:
     fog.parts["manager"].stop()
     early = {"number": fog.newest + 5, "previous": bytes(32)}
     fog.say("det1", fog.topics.frame(), next_frame(fog, **early))
-    fog.say("det1", fog.topics.frame(), next_frame(fog, **early, time_ms=2))
+    fog.say("det1", fog.topics.frame(), next_frame(fog, later_ms=1, **early))
     fog.run(1)
     assert set(fog.kinds()) == {"two_frames"}
     halted(fog)
@@ -113,10 +117,10 @@ def test_a_fork_that_each_side_follows_is_found_by_a_vote_on_another_hash() -> N
     number = fog.newest + 1
     while number % 10:
         number += 1
-    for names, time_ms in ((("det1", "det2"), 1), (("det3", "det4"), 2)):
+    for names, later_ms in ((("det1", "det2"), 1), (("det3", "det4"), 2)):
         previous = fog.hash_of(fog.newest)
         for at in range(fog.newest + 1, number + 1):
-            data = next_frame(fog, number=at, previous=previous, time_ms=time_ms)
+            data = next_frame(fog, number=at, previous=previous, later_ms=later_ms)
             previous = fog.opened(data).hash
             for name in names:
                 fog.say(name, fog.topics.frame(), data)
@@ -192,6 +196,48 @@ def test_a_frame_that_says_something_else_than_the_sample_it_names_is_shown() ->
     halted(fog)
 
 
+FAR = 1_000_000
+
+
+def test_a_frame_whose_number_is_far_ahead_and_whose_time_is_not_is_shown() -> None:
+    fog = young(14)
+    number = fog.newest
+    lying(fog, next_frame(fog, number=number + FAR, time_ms=fog.now.wall_ms))
+    fog.run(2)
+    assert set(fog.kinds()) == {"bad_frame"}
+    assert set(fog.numbers()) == {number}
+    halted(fog)
+
+
+def test_a_frame_of_a_time_to_come_halts_nobody_and_holds_up_nothing() -> None:
+    fog = young(14)
+    number = fog.newest
+    for name in DETECTORS:  # now, and whoever asks is shown it as the newest there is
+        far = next_frame(fog, number=number + FAR)
+        fog.say(name, fog.topics.frame(), far)
+    fog.cheat("m03")
+    fog.run_until(lambda: bool(fog.verdicts))
+    assert fog.faults == []
+    assert all(fog.detector(name)._member.rejections.by_reason[Reason.WRONG_TIME] == 1 for name in DETECTORS)
+    fog.run_until(lambda: min(fog.numbers()) >= fog.newest - 1)
+    fog.check_logs()
+
+
+def test_what_is_far_ahead_says_nothing_of_how_far_the_log_has_come() -> None:
+    fog = young(14)
+    last = frame_in(fog.data_of(fog.newest))
+    far = next_frame(fog, number=last.number + FAR)
+    fog.down("det1", 0.1)
+    real = fog.parts["manager"].disk.newest
+    fog.parts["manager"].disk.newest = lambda: Kept(last.number + FAR, bytes(32), far)
+    fog.run(3)
+    heads = fog.detector("det1")._asker.heads
+    assert (heads.known, heads.head < last.number + FAR) == (False, True)
+    fog.parts["manager"].disk.newest = real
+    fog.run_until(lambda: fog.detector("det1")._asker.heads.known)
+    assert fog.detector("det1")._asker.heads.head <= fog.newest
+
+
 @pytest.mark.parametrize("of", ["another miner", "nobody", "the future"])
 def test_a_frame_that_takes_note_of_no_verdict_is_shown_and_not_judged(of: str) -> None:
     fog = young(20)
@@ -208,7 +254,9 @@ def test_a_frame_that_takes_note_of_no_verdict_is_shown_and_not_judged(of: str) 
         verdict = msgspec.structs.replace(verdict, frame=verdict.frame + 900)
     envelope = fog.net.signer("det4").object(verdict)
     miners = tuple(
-        msgspec.structs.replace(entry, present=False, offences=int(entry.miner == victim))
+        msgspec.structs.replace(entry, present=False, offences=1, decided=fog.newest + 1)
+        if entry.miner == victim
+        else msgspec.structs.replace(entry, present=False)
         for entry in frame_in(fog.data_of(fog.newest)).miners
     )
     decisions = (Decision(fog.opened(envelope).hash, victim, 1),)

@@ -133,16 +133,20 @@ def test_a_frame_whose_rules_cannot_be_checked_against_the_one_before_stops_nobo
     """The first frame of one that has none before it: what it decides is all that there is."""
     fog = Fog(off=["det2"])
     fog.run(14.5)
+    number = fog.newest + 30
     entries = tuple(
-        msgspec.structs.replace(one, present=False, offences=offence) for one in fog.frames[fog.newest].miners
+        msgspec.structs.replace(one, present=False, offences=offence, decided=number)
+        if one.miner == "m01"
+        else msgspec.structs.replace(one, present=False)
+        for one in fog.frames[fog.newest].miners
     )
-    data = next_frame(fog, miners=entries, decisions=(Decision(b"v" * 32, "m01", offence),), number=900)
+    data = next_frame(fog, miners=entries, decisions=(Decision(b"v" * 32, "m01", offence),), number=number)
     part = fog.parts["det2"]
     part.start()
-    part.part._course.follower.rewind(899, None)
+    part.part._course.follower.rewind(number - 1, None)
     fog.say("det2", fog.topics.frame(), data)
     assert fog.kinds("det2") == (["bad_frame"] if offence == 0 else [])
-    assert fog.number("det2") == 899
+    assert fog.number("det2") == number - 1
 
 
 def test_replies_that_were_not_asked_for_make_nobody_skip_a_frame() -> None:

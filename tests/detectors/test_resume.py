@@ -23,10 +23,10 @@ def forked(fog: Fog, *sides: tuple[str, ...], frames: int = 6) -> None:
     """The manager has gone on, for each side otherwise; nobody has found out yet."""
     fog.parts["manager"].stop()
     start = fog.newest
-    for time_ms, names in enumerate(sides):
+    for later_ms, names in enumerate(sides):
         previous = fog.hash_of(start)
         for number in range(start + 1, start + 1 + frames):
-            data = next_frame(fog, number=number, previous=previous, time_ms=time_ms)
+            data = next_frame(fog, number=number, previous=previous, later_ms=later_ms)
             previous = fog.opened(data).hash
             for name in names:
                 fog.say(name, fog.topics.frame(), data)
@@ -80,7 +80,7 @@ def test_one_that_is_on_the_other_side_of_a_fork_and_behind_leaves_it() -> None:
     fog.run(24.5)
     forked(fog, ("det1", "det2", "det3"))
     number, named = fog.number("det1"), fog.hash_of(fog.number("det1"))
-    other = next_frame(fog, number=fog.newest + 1, previous=fog.hash_of(fog.newest), time_ms=7)
+    other = next_frame(fog, number=fog.newest + 1, previous=fog.hash_of(fog.newest), later_ms=7)
     fog.say("det4", fog.topics.frame(), other)
     assert fog.number("det4") == fog.newest + 1 < number
     fog.parts["manager"].charters.append(fog.resume(number, named))

@@ -125,7 +125,9 @@ def test_a_frame_with_a_verdict_that_nobody_shows_is_not_judged_and_is_an_omissi
     fog.parts["manager"].stop()
     at = fog.newest
     miners = tuple(
-        msgspec.structs.replace(entry, present=False, offences=int(entry.miner == "m01"))
+        msgspec.structs.replace(entry, present=False, offences=1, decided=at + 1)
+        if entry.miner == "m01"
+        else msgspec.structs.replace(entry, present=False)
         for entry in fog.frames[at].miners
     )
     data = next_frame(fog, miners=miners, decisions=(Decision(b"v" * 32, "m01", 1),))

@@ -31,6 +31,7 @@ from tests.enforcer.offences import (
     FOG,
     MANAGER,
     MINERS,
+    PERIOD_MS,
     PERIOD_NS,
     Keys,
     reading,
@@ -71,7 +72,7 @@ class Edge:
         return self.hears(*self.keys.publish(verdict))
 
     def hears_frame(self, number: int, charter: SealedCharter, keys: Keys | None = None) -> None:
-        frame = Frame(FOG, number, bytes(32), charter.hash, 0, bytes(32), (), (), (), ())
+        frame = Frame(FOG, number, bytes(32), charter.hash, number * PERIOD_MS, bytes(32), (), (), (), ())
         data = (keys or self.keys).signer(MANAGER).object(frame)
         assert self.hears(charter.topics().frame(), data) == []
 
@@ -172,7 +173,7 @@ def test_a_frame_is_the_managers_of_the_charter_that_it_names(keys: Keys) -> Non
     edge.hears_charter(replaced_key)
     edge.hears_frame(12, replaced_key)
     assert edge.enforcer.core.frame == 12
-    frame = Frame(FOG, 13, bytes(32), replaced_key.hash, 0, bytes(32), (), (), (), ())
+    frame = Frame(FOG, 13, bytes(32), replaced_key.hash, 13 * PERIOD_MS, bytes(32), (), (), (), ())
     edge.hears(keys.sealed.topics().frame(), old_manager.object(frame))
     assert edge.enforcer.core.frame == 12
 
@@ -264,3 +265,16 @@ def test_receipts_are_signed_and_numbered_on_from_what_the_disk_says(keys: Keys)
     assert [receipt.number for receipt in batch.change.receipts] == [42]
     assert batch.receipts == tuple(edge.member.signer.object(receipt) for receipt in batch.change.receipts)
     assert edge.enforcer.pending() == batch, "until it is stored"
+
+
+@pytest.mark.parametrize("time_ms", [13 * PERIOD_MS, 1_000_000 * PERIOD_MS])
+def test_no_penalty_ends_by_a_number_that_is_far_ahead(keys: Keys, time_ms: int) -> None:
+    edge = Edge(keys)
+    edge.hears_verdict(verdict(keys))
+    edge.looks()
+    edge.now = Now(14 * S, 1_000)
+    edge.hears_frame(12, keys.sealed)
+    frame = Frame(FOG, 1_000_000, bytes(32), keys.sealed.hash, time_ms, bytes(32), (), (), (), ())
+    edge.hears(keys.sealed.topics().frame(), keys.signer(MANAGER).object(frame))
+    assert edge.enforcer.core.frame == 12
+    assert len(edge.rejected()) == 1

@@ -13,7 +13,7 @@ from mint.charter.seal import SealedCharter
 from mint.effects import Now, Say
 from mint.errors import Reason
 from mint.messages.frame import Decision, Frame, FrameReply, FrameRequest, MinerEntry
-from tests.enforcer.offences import CPU_PPM, DETECTORS, FOG, MANAGER, MINERS, PERIOD_NS, Keys
+from tests.enforcer.offences import CPU_PPM, DETECTORS, FOG, MANAGER, MINERS, PERIOD_MS, PERIOD_NS, Keys
 from tests.enforcer.test_enforcer import MINER, Edge, verdict
 
 KEYS = Keys()
@@ -38,7 +38,9 @@ class Log:
         counts = (len(past), max(past, default=0))
         entry = MinerEntry(MINER, False, 0, 0, 0, 0, 0, 0, 0, 0, CPU_PPM, *counts, 0)
         noted = (Decision(bytes(32), MINER, counts[0]),) if counts[1] == number else ()
-        frame = Frame(FOG, number, bytes(32), self.charter.hash, 0, bytes(32), (), (entry,), noted, ())
+        frame = Frame(
+            FOG, number, bytes(32), self.charter.hash, number * PERIOD_MS, bytes(32), (), (entry,), noted, ()
+        )
         return KEYS.signer(MANAGER).object(frame)
 
     def reply(self, asked: FrameRequest, edge: Edge) -> tuple[str, bytes]:
@@ -182,7 +184,9 @@ def test_a_manager_that_counts_without_end_has_us_look_for_a_bounded_number() ->
     counted(edge, Log(), 1)
     for number in range(2, 3 * MAX_WANTS):
         entry = MinerEntry(MINER, False, 0, 0, 0, 0, 0, 0, 0, 0, CPU_PPM, number, number, 0)
-        frame = Frame(FOG, number, bytes(32), KEYS.sealed.hash, 0, bytes(32), (), (entry,), (), ())
+        frame = Frame(
+            FOG, number, bytes(32), KEYS.sealed.hash, number * PERIOD_MS, bytes(32), (), (entry,), (), ()
+        )
         edge.now = Now(edge.now.monotonic_ns + COUNT_FRAMES * PERIOD_NS, edge.now.wall_ms)
         edge.hears(TOPICS.frame(), KEYS.signer(MANAGER).object(frame))
     assert len(asks(edge, after_ns=MOST_NS)) == MAX_WANTS

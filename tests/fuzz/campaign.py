@@ -176,16 +176,13 @@ def goes_on(fog: Fog, laws: Laws) -> None:
 def goes_on_without(fog: Fog) -> None:
     """Where the manager lies, its log is followed, or a proof against it is at hand.
 
-    Who was shown a frame with a far number, and nothing that lies between, has gone on after that: as far as it knows
-    the log is there, and it waits for what comes next.
-
     Raises:
         Finding: a detector stands still.
     """
     frame, before = fog.frame, {name: _head(disk) for name, disk in fog.detectors()}
     fog.run(CAUGHT_S)
     for name, disk in fog.detectors():
-        if fog.frame > frame and _head(disk) <= min(frame, before[name]) and not _proof(disk):
+        if fog.frame > frame and _head(disk) <= before[name] and not _proof(disk):
             raise Finding(
                 f"{name} stands still at frame {_head(disk)} without a proof, the log is at {fog.frame}"
             )
