@@ -28,6 +28,8 @@ NO_GPU = NO_LIMIT = -1
 
 # Called with every write of a quota and every pause: the miner, who did it, what holds now.
 Wrote = Callable[[str, str, CfsMiner], None]
+# How many shares of a ledger a miner has told when its CPU counter stands at so many ns.
+Told = Callable[[str, int], int]
 
 
 class SimHold:
@@ -96,7 +98,10 @@ class SimHold:
 
 
 class Device:
-    """A device and its miners; `clock` is that of every host on it, `up` is False while it boots."""
+    """A device and its miners; `clock` is that of every host on it, `up` is False while it boots.
+
+    `told`: what its miners have mined; as long as nobody says, there is no ledger.
+    """
 
     def __init__(
         self,
@@ -108,6 +113,7 @@ class Device:
     ) -> None:
         self.name, self.clock, self.up = name, HostClock(name), True
         self.wrote = wrote
+        self.told: Told = lambda _miner, _usage_ns: 0
         self._schedule, self._random = schedule, rng.random
         self.granted = {
             miner.name: Quota.of_ppm(miner.entitlement.cpu_ppm)
@@ -147,7 +153,8 @@ class Device:
         read = self.counters(container)
         return MinerReading(
             miner, container.epoch, read.before_ns, read.after_ns, read.usage_ns, read.nr_periods,
-            read.nr_throttled, 0, read.memory_bytes, 0, NO_GPU, container.quota.ppm or NO_LIMIT, True, 0,
+            read.nr_throttled, 0, read.memory_bytes, 0, NO_GPU, container.quota.ppm or NO_LIMIT, True,
+            self.told(miner, read.usage_ns),
         )  # fmt: skip
 
     def sample(self) -> Sample:
