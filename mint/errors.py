@@ -87,6 +87,11 @@ class Reason(StrEnum):
     NOT_PROVEN = "not_proven"
     IMPOSSIBLE = "impossible"
     TOO_OFTEN = "too_often"
+    TOO_LITTLE_WORK = "too_little_work"
+    FUTURE = "future"
+    STALE = "stale"
+    ORPHAN = "orphan"
+    BARRED = "barred"
 
 
 class Rejected(MintError):

@@ -20,7 +20,10 @@ MAX_CHARTERS = 16
 
 
 class Member:
-    """Who we are and whom we believe: `charter` is in force, `charters` are those of the past too, by hash."""
+    """Who we are and whom we believe: `charter` is in force, `charters` are those of the past too, by hash.
+
+    `operator` is the raw public key that all of them are signed with.
+    """
 
     def __init__(
         self,
@@ -34,7 +37,7 @@ class Member:
     ) -> None:
         """`operator`: its raw public key; `charters`: at least one, the newest of which is in force."""
         self.name, self.signer, self.log, self.rejections = name, signer, log, rejections
-        self._operator = operator
+        self.operator = operator
         self.charters: dict[bytes, SealedCharter] = {sealed.hash: sealed for sealed in charters}
         self.charter = max(self.charters.values(), key=lambda sealed: sealed.charter.version)
         self.trust = self.charter.trust()
@@ -48,7 +51,7 @@ class Member:
         Raises:
             Rejected: not the operator's, another fog's, expired, or older than what we have.
         """
-        sealed = open_charter(data, self._operator, self.charter.scheme)
+        sealed = open_charter(data, self.operator, self.charter.scheme)
         if sealed.hash == self.charter.hash:
             return None
         if sealed.charter.fog != self.charter.charter.fog:

@@ -13,8 +13,7 @@ from __future__ import annotations
 import hashlib
 import struct
 
-from mint.charter.model import Charter
-from mint.errors import MintError
+from mint.charter.model import Chain
 from mint.messages.chain import NONCE_BYTES, Header, Shares
 from mint.wire import encode
 
@@ -56,13 +55,7 @@ def meets(digest: bytes, work: int) -> bool:
     return int.from_bytes(digest, "big") <= target(work)
 
 
-def genesis(charter: Charter) -> bytes:
-    """The parent of block 1: no block at all, but what network, fog and ledger it is, so that every ledger has its own.
-
-    Raises:
-        MintError: the charter has no chain (a mistake in the program).
-    """
-    if charter.chain is None:
-        raise MintError("this charter has no chain")
-    said = b"".join((charter.network, charter.fog.encode("ascii"), b"\x00", encode(charter.chain)))
+def genesis(network: bytes, fog: str, chain: Chain) -> bytes:
+    """The parent of block 1: no block at all, but which ledger it is, so that each has its own."""
+    said = b"".join((network, fog.encode("ascii"), b"\x00", encode(chain)))
     return hashlib.sha256(b"MinT chain\x00" + said).digest()

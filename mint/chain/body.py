@@ -1,0 +1,180 @@
+"""What a block may hold, one transaction after the other: a charter, verdicts, batches of shares.
+
+Whoever checks a block adds all of its transactions and takes none that is refused; whoever makes one adds what it knows
+and leaves out what is refused. So both go by the same rules:
+
+- **charter**: only as the first, of this ledger, newer than the one in force. It is in force for this very block:
+  whoever it gives another key signs with that from here on.
+- **verdict**: valid (mint/verdict.py) under a charter that the chain has anchored, on an offence after the last one
+  of that miner that was.
+- **shares**: signed by the agent of the device on which their miners live. Each share's parent is one of the last
+  STALE_BLOCKS blocks, its header says of height, work and time what a child of that block has to, and its hash
+  meets the miner's share target. No share is on one chain twice; and what a miner said it had found in all has
+  grown by as many at least, so that shares that are paid are shares that were counted (mint/work.py).
+
+Shares of a miner that is barred, now or at the height that they were mined for, are taken and not paid.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from mint.chain.header import block_data
+from mint.chain.penalties import Bar, bar, barred
+from mint.chain.state import MAX_CHARTERS, Ledger, State, Step, Terms
+from mint.charter.seal import SealedCharter, open_charter
+from mint.envelope import kind_in, open_envelope
+from mint.errors import Reason, Rejected
+from mint.messages.chain import NONCE_BYTES, ShareBatch, Shares
+from mint.messages.judgement import Verdict
+from mint.verdict import verify_verdict
+
+# Each takes the check of some ten signatures; what is more waits for the next block.
+MAX_VERDICTS = 16
+# The end of a share's hash, by which it is known again: the beginning is zeros.
+DIGEST_END = slice(16, 32)
+
+
+class Body:
+    """The transactions of the block after `parent`, as far as they were added."""
+
+    def __init__(self, ledger: Ledger, parent: State) -> None:
+        self._ledger, self._parent = ledger, parent
+        self._height = parent.height + 1
+        self._steps = {step.hash: place for place, step in enumerate(parent.steps)}
+        self._count = self._verdicts = 0
+        self.terms: Terms | None = parent.terms
+        self.charters = parent.charters
+        self.shares: set[bytes] = set()
+        self.bars: list[Bar] = []
+        self.offences: dict[str, int] = {}
+        self.totals: dict[str, int] = {}
+        # Work of the shares that are paid for, by miner.
+        self.works: dict[str, int] = {}
+
+    def in_force(self) -> Terms:
+        """The terms that this block is under.
+
+        Raises:
+            Rejected: UNKNOWN_CHARTER, a chain begins with a charter.
+        """
+        if self.terms is None:
+            raise Rejected(Reason.UNKNOWN_CHARTER, "the first block does not begin with a charter")
+        return self.terms
+
+    def add(self, data: bytes) -> None:
+        """Add an envelope as the next transaction; nothing is changed where it is refused.
+
+        Raises:
+            Rejected: with what it breaks.
+        """
+        match kind_in(data):
+            case "charter":
+                self._charter(data)
+            case "verdict":
+                self._verdict(data)
+            case "shares":
+                self._batch(data)
+            case kind:
+                raise Rejected(Reason.WRONG_KIND, f"a block holds no {kind}")
+        self._count += 1
+
+    def _charter(self, data: bytes) -> None:
+        if self._count:
+            raise Rejected(Reason.IMPOSSIBLE, "a charter is a block's first transaction")
+        sealed = open_charter(data, self._ledger.operator, self._ledger.scheme)
+        if not self._ledger.holds(sealed.charter):
+            raise Rejected(Reason.WRONG_NETWORK, "a charter of another ledger")
+        version = sealed.charter.version
+        if self.terms is not None and version <= self.terms.sealed.charter.version:
+            raise Rejected(Reason.OLD_CHARTER, f"version {version} is not newer than the one in force")
+        self.terms = Terms(sealed)
+        self.charters = (*self.charters[1 - MAX_CHARTERS :], sealed)
+
+    def _verdict(self, data: bytes) -> None:
+        if self._verdicts == MAX_VERDICTS:
+            raise Rejected(Reason.OVERSIZE, f"more than {MAX_VERDICTS} verdicts in a block")
+        opened = open_envelope(data, self.in_force().sealed.trust(), expect="verdict")
+        verdict = opened.message
+        assert isinstance(verdict, Verdict)  # noqa: S101 (`expect` says so; this tells the type checker)
+        anchored = self.offences.get(verdict.miner, self._parent.offences.get(verdict.miner, 0))
+        if verdict.offence <= anchored:
+            raise Rejected(Reason.REPLAYED, f"offence {verdict.offence} of {verdict.miner} is anchored")
+        charters: dict[bytes, SealedCharter] = {sealed.hash: sealed for sealed in self.charters}
+        proven = verify_verdict(verdict, charters)
+        self.bars.append(bar(self._ledger.chain, proven, self._height))
+        self.offences[verdict.miner] = verdict.offence
+        self._verdicts += 1
+
+    def _batch(self, data: bytes) -> None:
+        terms = self.in_force()
+        opened = open_envelope(data, terms.sealed.trust(), expect="shares")
+        batch = opened.message
+        assert isinstance(batch, ShareBatch)  # noqa: S101 (`expect` says so; this tells the type checker)
+        if (batch.fog, batch.device) != (self._ledger.fog, opened.sender):
+            raise Rejected(Reason.WRONG_NETWORK, f"shares of {batch.device} of {batch.fog}")
+        found: set[bytes] = set()
+        totals: dict[str, int] = {}
+        works: dict[str, int] = {}
+        for entry in batch.entries:
+            step, place = self._place(entry, batch.device, terms)
+            digests = share_digests(self._ledger.network, entry, terms)
+            self._new(digests, found, place, entry.miner)
+            found.update(digests)
+            totals[entry.miner] = self._grown(entry, totals, len(digests))
+            heights = (self._height, step.height + 1)
+            if not barred(self._parent.bars, terms.sealed.charter, entry.miner, heights):
+                works[entry.miner] = works.get(entry.miner, 0) + terms.works[entry.miner] * len(digests)
+        self.shares |= found
+        self.totals |= totals
+        for name, work in works.items():
+            self.works[name] = self.works.get(name, 0) + work
+
+    def _place(self, entry: Shares, device: str, terms: Terms) -> tuple[Step, int]:
+        """The block that shares were mined on, and how far back in our steps it is."""
+        miner = terms.sealed.charter.miners_by_name().get(entry.miner)
+        if miner is None or miner.device != device:
+            raise Rejected(Reason.IMPOSSIBLE, f"{device} shows shares of {entry.miner}, not its miner")
+        place = self._steps.get(entry.parent)
+        if place is None:
+            raise Rejected(Reason.STALE, f"shares of {entry.miner} on no block of the last on this chain")
+        step = self._parent.steps[place]
+        if (entry.height, entry.work) != (step.height + 1, step.work) or entry.time_ms <= step.median_ms:
+            raise Rejected(Reason.BAD_CHAIN, f"shares of {entry.miner} are of no block that could be")
+        return step, place
+
+    def _new(self, digests: list[bytes], found: set[bytes], place: int, miner: str) -> None:
+        """Check that none of the shares is in this block or one after the block that they were mined on."""
+        several = set(digests)
+        held = [self.shares, found, *(step.shares for step in self._parent.steps[place + 1 :])]
+        if len(several) != len(digests) or any(not several.isdisjoint(one) for one in held):
+            raise Rejected(Reason.REPLAYED, f"a share of {miner} is shown twice")
+
+    def _grown(self, entry: Shares, totals: dict[str, int], count: int) -> int:
+        miner = entry.miner
+        before = totals.get(miner, self.totals.get(miner, self._parent.totals.get(miner, 0)))
+        if entry.total - count < before:
+            raise Rejected(
+                Reason.REPLAYED, f"{miner} shows {count} shares of {entry.total}, after {before} of them"
+            )
+        return entry.total
+
+
+def share_digests(network: bytes, entry: Shares, terms: Terms) -> list[bytes]:
+    """The ends of the hashes of shares, each of which meets the miner's target.
+
+    Raises:
+        Rejected: TOO_LITTLE_WORK, or MALFORMED: half a nonce.
+    """
+    if len(entry.nonces) % NONCE_BYTES:
+        raise Rejected(Reason.MALFORMED, f"{len(entry.nonces)} bytes of nonces")
+    target, begun = terms.targets[entry.miner], hashlib.sha256(block_data(network, entry))
+    digests = []
+    for at in range(0, len(entry.nonces), NONCE_BYTES):
+        attempt = begun.copy()
+        attempt.update(entry.nonces[at : at + NONCE_BYTES])
+        digest = attempt.digest()
+        if digest > target:
+            raise Rejected(Reason.TOO_LITTLE_WORK, f"no share of {entry.miner}")
+        digests.append(digest[DIGEST_END])
+    return digests
