@@ -179,8 +179,6 @@ class _Door:
         except _Wrong as wrong:
             self.counts["wrong"] += 1
             self._say("wrong", f"said what is no share ({wrong}) and was hung up on")
-        except OSError:  # it went away with work unread
-            pass
         finally:
             writing.cancel()
             await asyncio.wait((writing,))  # it lets go of the connection before that is closed
@@ -203,7 +201,7 @@ class _Door:
         """Take what it says until it goes, at most RATE messages a second."""
         loop = asyncio.get_running_loop()
         tokens, at, rest = BURST, loop.time(), b""
-        while got := await loop.sock_recv(connection, READ_BYTES):
+        while got := await _received(connection):
             rest += got
             whole = len(rest) - len(rest) % SOLUTION.size
             for number, nonce in SOLUTION.iter_unpack(rest[:whole]):
@@ -231,6 +229,13 @@ class _Door:
 
     def _say(self, kind: str, text: str) -> None:
         self._quiet.warning(f"{kind} {self._miner}", f"miner {self._miner} {text}")
+
+
+async def _received(connection: socket.socket) -> bytes:
+    """What is said next; nothing more where it has gone."""
+    with suppress(ConnectionResetError):  # it went with work unread; what it had said was read before
+        return await asyncio.get_running_loop().sock_recv(connection, READ_BYTES)
+    return b""
 
 
 def _listening(exchange: Path, miner: str) -> socket.socket:
