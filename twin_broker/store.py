@@ -164,9 +164,13 @@ def check_version(db: sqlite3.Connection, path: Path) -> None:
 
     Raises:
         InputError: it is another version's.
+        sqlite3.Error: it is damaged.
     """
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    try:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except UnicodeDecodeError:  # SQLite names what is damaged by the damaged name
+        raise sqlite3.DatabaseError("the list of its tables is damaged") from None
     if version == SCHEMA_VERSION or (version == 0 and tables == 0):
         return
     age = "an older" if version < SCHEMA_VERSION else "a newer"
@@ -195,7 +199,7 @@ class FrameReader:
 
     def numbers(self) -> tuple[int, int] | None:
         """The first and the last frame there are; None when there are none."""
-        first, last = self._rows("SELECT min(number), max(number) FROM frame")[0]
+        ((first, last),) = self._read("SELECT min(number), max(number) FROM frame")
         return None if first is None else (first, last)
 
     def page(self, first: int, last: int, count: int) -> list[Frame]:
@@ -206,7 +210,8 @@ class FrameReader:
     def kept(self, first: int, last: int, count: int) -> list[Kept]:
         """The same as they came, signed."""
         query = "SELECT number, hash, data FROM frame WHERE number BETWEEN ? AND ? ORDER BY number LIMIT ?"
-        return [Kept(*row) for row in self._rows(query, first, last, count)]
+        rows = self._rows(query, first, last, count, types=(int, bytes, bytes))
+        return [Kept(*row) for row in rows]
 
     def envelopes(self, number: int) -> tuple[bytes, ...]:
         """The samples that came with frame `number`, signed as they came."""
@@ -228,7 +233,14 @@ class FrameReader:
         except Rejected as error:
             raise self._wrong(error) from None
 
-    def _rows(self, query: str, *values: int) -> list[tuple[Any, ...]]:
+    def _rows(self, query: str, *values: int, types: tuple[type, ...] = (bytes,)) -> list[tuple[Any, ...]]:
+        """What is read, of these types: a damaged file may hold anything anywhere, whatever its tables say."""
+        rows = self._read(query, *values)
+        if any(tuple(map(type, row)) != types for row in rows):
+            raise self._wrong("values of other types in it")
+        return rows
+
+    def _read(self, query: str, *values: int) -> list[tuple[Any, ...]]:
         quiet = not self._path.with_name(self._path.name + "-wal").exists()
         address = f"{self._path.resolve().as_uri()}?mode=ro{'&immutable=1' if quiet else ''}"
         try:
@@ -238,7 +250,7 @@ class FrameReader:
         except sqlite3.Error as error:
             raise self._wrong(error) from None
 
-    def _wrong(self, error: Exception) -> InputError:
+    def _wrong(self, error: Exception | str) -> InputError:
         return InputError(str(self._path), f"cannot be read as a frame log ({error})", "check the folder")
 
 

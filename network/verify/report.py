@@ -39,8 +39,12 @@ class Report:
 
     @property
     def proven(self) -> bool:
-        """Whether every link holds, and there was one."""
-        return not self.broken and bool(self.links)
+        """Whether every link holds, and there was more than charters."""
+        return not self.broken and not self._empty
+
+    @property
+    def _empty(self) -> bool:
+        return self.head is None and not self.verdicts
 
     def lines(self) -> list[str]:
         """For people: one line a link, the conclusion last."""
@@ -58,7 +62,7 @@ class Report:
         if self.broken:
             where = next(link.about for link in self.links if not link.holds)
             return f"NOT PROVEN: {self.broken} of the links break, the first at: {where}"
-        if not self.links:
+        if self._empty:
             return "NOT PROVEN: there is nothing in it"
         count = len(self.verdicts)
         what = "the log is whole" if not count else f"{count} verdict{'s' if count > 1 else ''}"

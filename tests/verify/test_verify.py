@@ -16,9 +16,8 @@ from mint.keys import SIGNATURE_SIZE
 from mint.messages.frame import Frame
 from network import commands
 from network.verify.case import Case, read_case, write_case
-from network.verify.report import Report
 from tests.builders import Net, key_of
-from tests.verify.cases import CHEAT, NET, TICKS, broken, report, whole
+from tests.verify.cases import CHEAT, NET, TICKS, broken, flipped, report, told, whole
 
 
 def changed(**changes: tuple[bytes, ...]) -> Case:
@@ -73,7 +72,13 @@ def frame(number: int, **changes: object) -> bytes:
     [
         (lambda c: changed(frames=c.frames[:20] + c.frames[21:]), None),
         (
-            lambda c: changed(frames=(*c.frames[:20], frame(21, time_ms=0), *c.frames[21:])),
+            lambda c: changed(
+                frames=(
+                    *c.frames[:20],
+                    frame(21, time_ms=NET.message(c.frames[20], Frame).time_ms + 1),
+                    *c.frames[21:],
+                )
+            ),
             "does not follow frame 21",
         ),
         (
@@ -144,16 +149,6 @@ def test_a_verdict_with_any_byte_changed_proves_what_it_did_before_or_nothing(bi
             assert told(found) == told(report(case)), at
             still.add(at)
     assert still >= set(range(len(verdict) - SIGNATURE_SIZE, len(verdict)))
-
-
-def flipped(data: bytes, at: int, bits: int) -> bytes:
-    """The bytes with these bits of one of them changed."""
-    return data[:at] + bytes([data[at] ^ bits]) + data[at + 1 :]
-
-
-def told(found: Report) -> list[dict[str, object]]:
-    """What a report says of its verdicts, but for the hashes of their envelopes."""
-    return [{key: said for key, said in verdict.items() if key != "hash"} for verdict in found.verdicts]
 
 
 def test_verify_as_a_command(
