@@ -24,6 +24,7 @@ from network import demo, doctor, research_commands, services, up
 from network.attacks import ATTACKS, attack_named
 from network.calibrate import command as calibrate
 from network.deployment import PORT, write_broker
+from network.fairness import command as fairness
 from network.founding import Plan, enrol, found, new_operator, sign, written
 from network.layout import EDITING, Layout
 from network.local import default_dir
@@ -54,6 +55,7 @@ app.command("calibrate", epilog=calibrate.EXAMPLE)(calibrate.calibrate)
 app.command("replay", epilog=research_commands.REPLAY_EXAMPLE)(research_commands.replay)
 app.command("verify", epilog=verify.EXAMPLE)(verify.verify)
 app.command("simulate", epilog=simulate.EXAMPLE)(simulate.simulate)
+app.command("fairness", epilog=fairness.EXAMPLE)(fairness.fairness)
 app.command("export", epilog=research_commands.EXPORT_EXAMPLE)(research_commands.export)
 
 Dir = Annotated[Path | None, typer.Option("--dir", help="The network's folder.", show_default=".mint/...")]

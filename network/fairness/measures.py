@@ -77,8 +77,9 @@ def pooled(tests: Sequence[ChiSquare]) -> ChiSquare:
 
 
 def uniform(p_values: ArrayLike) -> float:
-    """How likely p-values as unlike uniform ones are where all is fair (Kolmogorov-Smirnov, two-sided)."""
-    return float(kstest(np.asarray(p_values, float), "uniform").pvalue)
+    """How likely p-values as unlike uniform ones are where all is fair (Kolmogorov-Smirnov, two-sided); nan: unknown."""
+    p = np.asarray(p_values, float)
+    return math.nan if np.isnan(p).any() else float(kstest(p, "uniform").pvalue)
 
 
 def jain(amounts: ArrayLike) -> float:
@@ -130,3 +131,17 @@ def mean_interval(values: ArrayLike) -> Interval:
         return Interval(mean, -math.inf, math.inf)
     width = float(t.ppf(HIGH, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x)))
     return Interval(mean, mean - width, mean + width)
+
+
+def ratio_interval(parts: ArrayLike, wholes: ArrayLike) -> Interval:
+    """Which share of all wholes (n,) their parts (n,) are, and its interval: of independent pairs, small and large.
+
+    R = sum of parts / sum of wholes, with the variance of parts - R wholes (the ratio estimator, Cochran 1977).
+    """
+    part, whole = np.asarray(parts, float), np.asarray(wholes, float)
+    if not whole.sum():
+        return Interval(math.nan, -math.inf, math.inf)
+    ratio = float(part.sum() / whole.sum())
+    around = mean_interval(part - ratio * whole)
+    width = (around.high - around.value) / float(whole.mean())
+    return Interval(ratio, ratio - width, ratio + width)
