@@ -20,46 +20,21 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress, TaskID, TimeElapsedColumn, TimeRemainingColumn
-from scipy.stats import chi2
 
 from bench import disturbances
-from bench.disturbances import Disturbances
-from bench.law import add_settings, rule_for, said
+from bench.honest_hosts import KINDS, Hosts, Kind, upper_bound
+from bench.law import add_settings, said
 from detectors.budget import Ledger
 from detectors.observation import Observation
 from mint.charter.model import Detection
-from network.telemetry import BLOCK, Phase, stream
+from network.telemetry import BLOCK
 
 HOURS = 420_000.0  # three years of sixteen miners
 SEED = 2021
-ENTITLED_PPM = (20_000, 50_000, 100_000, 250_000, 500_000, 1_000_000)
 # Miners in one ledger: numpy's overhead a call is shared by so many.
 MINERS = 1020
 # Readings before a conviction that are kept of it, and convictions of which they are.
 TRACE, TRACES = 16, 20
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of host, and the share of all hours that miners spend on such."""
-
-    name: str
-    share: float
-    contended: bool
-    phase: Phase
-    steal_told: bool = True
-
-
-KINDS = (
-    Kind("quiet, random phase", 0.2, contended=False, phase="random"),
-    Kind("quiet, drifting phase", 0.3, contended=False, phase="drifting"),
-    Kind("contended, random phase", 0.15, contended=True, phase="random"),
-    Kind("contended, drifting phase", 0.15, contended=True, phase="drifting"),
-    Kind("contended, random phase, steal not told", 0.1, contended=True, phase="random", steal_told=False),
-    Kind(
-        "contended, drifting phase, steal not told", 0.1, contended=True, phase="drifting", steal_told=False
-    ),
-)
 
 
 @dataclass
@@ -82,11 +57,6 @@ class Outcome:
         return upper_bound(self.convicted, self.hours)
 
 
-def upper_bound(count: int, hours: float) -> float:
-    """The rate at which `count` or fewer events in these hours would be seen in 5 % of cases (rule of three)."""
-    return float(chi2.ppf(0.95, 2 * count + 2)) / 2 / hours
-
-
 def judge(
     kind: Kind,
     law: Detection,
@@ -97,30 +67,18 @@ def judge(
     advance: Callable[[int], None] = lambda _: None,
 ) -> Outcome:
     """Let the budget law judge `miners` honest miners on hosts of one kind for `ticks` seconds, in whole blocks."""
-    telemetry, trouble = (
-        np.random.Generator(np.random.SFC64(child)) for child in np.random.SeedSequence(seed).spawn(2)
-    )
-    ppm = np.resize(np.array(ENTITLED_PPM), miners)
-    ledger = Ledger([rule_for(int(one), law) for one in ppm])
-    blocks = stream(
-        telemetry,
-        miners=miners,
-        entitled_ppm=ppm,
-        contended=kind.contended,
-        phase=kind.phase,
-        steal_told=kind.steal_told,
-    )
-    befall, recent = Disturbances(trouble, miners), deque[Observation](maxlen=TRACE)
-    count = math.ceil(ticks / BLOCK)
+    hosts = Hosts(kind, miners, seed, law)
+    ledger, recent = hosts.ledger, deque[Observation](maxlen=TRACE)
+    blocks, count = hosts.befallen(), math.ceil(ticks / BLOCK)
     outcome = Outcome(kind.name, seed, miners, count * BLOCK * miners / 3600)
     for number in range(count):
-        for seen in befall.apply(next(blocks)).observations(number * BLOCK):
+        for seen in next(blocks).observations(number * BLOCK):
             ledger.push(seen)
             recent.append(seen)
             outcome.above += int((ledger.above & seen.present).sum())
             outcome.highest = max(outcome.highest, float((ledger.level / ledger.allowed_ns).max()))
             if ledger.convicted.any():
-                _convicted(outcome, ledger, recent, ppm)
+                _convicted(outcome, ledger, recent, hosts.ppm)
         advance(BLOCK * miners)
     return outcome
 

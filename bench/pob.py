@@ -15,7 +15,7 @@ from typing import get_args
 
 import numpy as np
 
-from bench.honest_hours import KINDS
+from bench.honest_hosts import KINDS
 from bench.pob_fogs import MINERS, MOST_F, Colluders, Noise, cumulative, frame_by_frame
 from bench.pob_gains import GAINS, course
 from bench.pob_honest import CUTS, D, Outcome, judge

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bench.honest_hours import ENTITLED_PPM
+from bench.honest_hosts import ENTITLED_PPM
 from bench.law import rule_for
 from bench.pob_fogs import MINERS, MOST_F
 from bench.pob_honest import FOGS, D

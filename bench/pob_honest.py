@@ -6,19 +6,16 @@ The arrays of detectors/behaviour.py hold many fogs at once; Krum looks at each 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from bench.disturbances import Disturbances, Seen
-from bench.honest_hours import ENTITLED_PPM, Kind, upper_bound
-from bench.law import rule_for
+from bench.honest_hosts import Hosts, Kind, upper_bound
 from bench.pob_fogs import MINERS, MOST_F
 from detectors.behaviour import WINDOW, Vectors, Window
-from detectors.budget import Ledger
 from detectors.krum import far_from_benchmark, krum
-from network.telemetry import BLOCK, Counters, stream
+from network.telemetry import BLOCK
 
 # Fogs in one ledger: numpy's overhead a call is shared by so many.
 FOGS = 64
@@ -47,43 +44,20 @@ def judge(
     kind: Kind, *, rounds: int, seed: int, befalls: bool, advance: Callable[[float], None] = lambda _: None
 ) -> Outcome:
     """`rounds` rounds at least on hosts of one kind; with `befalls`, with all that befalls honest telemetry."""
-    telemetry, trouble = (
-        np.random.Generator(np.random.SFC64(child)) for child in np.random.SeedSequence(seed).spawn(2)
-    )
-    miners = FOGS * MINERS
-    ppm = np.resize(np.array(ENTITLED_PPM), miners)
-    ledger, window = Ledger([rule_for(int(one)) for one in ppm]), Window(D, miners)
-    blocks = stream(
-        telemetry,
-        miners=miners,
-        entitled_ppm=ppm,
-        contended=kind.contended,
-        phase=kind.phase,
-        steal_told=kind.steal_told,
-    )
+    hosts = Hosts(kind, FOGS * MINERS, seed)
+    ledger, window = hosts.ledger, Window(D, FOGS * MINERS)
     outcome, number = Outcome(kind.name), 0
-    disturbances = Disturbances(trouble, miners) if befalls else None
-    for block in _seen(blocks, disturbances):
+    for block in hosts.befallen() if befalls else hosts.untroubled():
         for seen in block.observations(number):
             ledger.push(seen)
             window.push(seen.number, ledger)
             if seen.number % D == 0:
-                _count(outcome, window.vectors(ledger, miners // 2))
+                _count(outcome, window.vectors(ledger, FOGS * MINERS // 2))
         number += BLOCK
         advance(min(1.0, outcome.rounds / rounds))
         if outcome.rounds >= rounds:
             break
     return outcome
-
-
-def _seen(blocks: Iterator[Counters], disturbances: Disturbances | None) -> Iterator[Seen]:
-    for block in blocks:
-        if disturbances is not None:
-            yield disturbances.apply(block)
-        else:
-            none = np.zeros_like(block.usage)
-            here = np.ones(none.shape, bool)
-            yield Seen(here, block.before, block.after, block.usage, block.steal, none, none)
 
 
 def _count(outcome: Outcome, vectors: Vectors | None) -> None:

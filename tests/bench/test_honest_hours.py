@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from bench import disturbances, honest_hours
 from bench.disturbances import Disturbances, Seen
-from bench.honest_hours import KINDS, Kind, judge, upper_bound
+from bench.honest_hosts import KINDS, Kind, upper_bound
+from bench.honest_hours import judge
 from bench.law import DEFAULT
 from network.telemetry import BLOCK, simulate, stream
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bench.honest_hours import KINDS
+from bench.honest_hosts import KINDS
 from bench.pob import hits, main
 from bench.pob_fogs import GAIN, MINERS, MOST_F, NOISE, Colluders, Noise, cumulative, frame_by_frame
 from bench.pob_gains import course
