@@ -77,7 +77,7 @@ def pooled(tests: Sequence[ChiSquare]) -> ChiSquare:
 
 
 def uniform(p_values: ArrayLike) -> float:
-    """How likely p-values as unlike uniform ones are where all is fair (Kolmogorov-Smirnov, two-sided); nan: unknown."""
+    """How likely p-values as unlike uniform ones are where all is fair (Kolmogorov-Smirnov); nan: not known."""
     p = np.asarray(p_values, float)
     return math.nan if np.isnan(p).any() else float(kstest(p, "uniform").pvalue)
 
