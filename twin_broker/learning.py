@@ -32,7 +32,8 @@ from twin_broker.storage import Stored
 
 # Requests to one holder that bring nothing before it is believed to have nothing.
 TRIES = 3
-# Between two requests: a holder answers no client more often than once in PAUSE_NS, and its clock is another.
+# Between two requests. A holder answers a client once in PAUSE_NS, after a burst (mint/answers.py): half as often is
+# answered however many they are, and whatever its clock.
 REQUEST_EVERY_NS = 2 * PAUSE_NS
 
 

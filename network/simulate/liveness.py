@@ -1,7 +1,7 @@
 """What has to come about once faults have stopped: convictions, rightful quotas, one and the same state everywhere.
 
 Looked at when the run ends. The names are those of docs/agreement.md (L1, L3), and of S4 and S7, whose faults have to
-be told within a time.
+be told within a time, and S8, by which each of them has to hold.
 """
 
 from __future__ import annotations

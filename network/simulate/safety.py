@@ -1,7 +1,7 @@
 """What may never happen, looked at with every effect of every node and every quota that is written.
 
-The names S1 to S7 are those of docs/agreement.md. Everything is judged by what nodes did and what the plan made them
-do, not by what any of them believes.
+The names are those of docs/agreement.md: S1, S2, S3, S5 and S6; S4, S7 and S8 take time (liveness.py). Everything is
+judged by what nodes did and what the plan made them do, not by what any of them believes.
 """
 
 from __future__ import annotations
