@@ -19,6 +19,7 @@ def check(charter: Charter, where: str) -> None:
     _check_references(charter, where)
     _check_enforcers(charter, where)
     _check_agreement(charter, where)
+    _check_chain(charter, where)
     check_detection(charter.detection, f"{where}: [detection]")
     if charter.expires_ms <= charter.issued_ms:
         raise InputError(where, "`expires` is not after `issued`", "set a later `expires`")
@@ -111,6 +112,20 @@ def _check_agreement(charter: Charter, where: str) -> None:
             f"Krum over {miners} miners cannot bear f_miners = {f_miners} colluders",
             f"have at least {2 * f_miners + 3} miners or lower f_miners",
         )
+
+
+def _check_chain(charter: Charter, where: str) -> None:
+    """A share is worth what its device's class hashes: where miners mine a ledger, that has to be known."""
+    if charter.chain is None:
+        return
+    measured = {kind.name for kind in charter.classes if kind.hashes_per_cpu_second}
+    for device in charter.devices:
+        if device.kind not in measured:
+            raise InputError(
+                where,
+                f"there is a [chain], and class {device.kind!r} of device {device.name!r} is not measured",
+                f"run mint calibrate --class {device.kind} on such a device, or leave out [chain]",
+            )
 
 
 def check_detection(detection: Detection, where: str) -> None:

@@ -119,6 +119,13 @@ class _Resume(_Table, frozen=True):
     again: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
 
 
+class _Chain(_Table, frozen=True):
+    first_work: Annotated[float, Meta(ge=1, le=2**62)]
+    block_interval_s: Annotated[float, Meta(ge=1, le=3600)] = 10.0
+    share_interval_ms: Annotated[int, Meta(ge=50, le=60_000)] = 400
+    window_blocks: Annotated[int, Meta(ge=1, le=10_000)] = 60
+
+
 class _File(_Table, frozen=True):
     network: _Network
     nodes: Annotated[tuple[_Node, ...], Meta(max_length=2 * MAX_DEVICES)]
@@ -135,6 +142,7 @@ class _File(_Table, frozen=True):
     holds: Annotated[tuple[Name, ...], Meta(max_length=MAX_MINERS)] = ()
     pardons: Annotated[tuple[_Pardon, ...], Meta(max_length=1024)] = ()
     resume: _Resume | None = None
+    chain: _Chain | None = None
 
 
 # The keys that `setting` knows.
@@ -263,6 +271,7 @@ def _convert(file: _File, where: str, network: bytes) -> model.Charter:
         holds=file.holds,
         pardons=tuple(model.Pardon(pardon.miner, pardon.offence) for pardon in file.pardons),
         resume=None if file.resume is None else _resume(file.resume, f"{where}: resume.hash"),
+        chain=None if file.chain is None else _chain(file.chain),
     )
 
 
@@ -306,6 +315,15 @@ def _key(text: str, where: str) -> bytes:
 def _resume(written: _Resume, where: str) -> model.Resume:
     mend = "copy the frame's number and hash from `mint verify --live`"
     return model.Resume(written.frame, _hex(written.hash, where, "a frame's hash", mend), written.again)
+
+
+def _chain(written: _Chain) -> model.Chain:
+    return model.Chain(
+        block_interval_ms=round(written.block_interval_s * 1000),
+        share_interval_ms=written.share_interval_ms,
+        window_blocks=written.window_blocks,
+        first_work=round(written.first_work),
+    )
 
 
 def _hex(text: str, where: str, what: str, mend: str) -> bytes:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from mint.charter import rules
-from mint.charter.model import Charter, Detection, Node, Pardon, Resume, Rung, replaced
+from mint.charter.model import Chain, Charter, Detection, Node, Pardon, Resume, Rung, replaced
 from mint.charter.seal import OPERATOR, load_charter, open_charter, seal
 from mint.charter.toml import MAX_FILE_BYTES, parse, read
 from mint.envelope import Signer
@@ -148,6 +148,16 @@ def test_a_resume_names_a_frame_by_its_number_and_hash_and_is_nowhere_else() -> 
         written(TEXT + resume.replace("90", "-1"))
 
 
+def test_a_chain_is_written_in_seconds_and_is_nowhere_else() -> None:
+    assert written().chain is None
+    text = TEXT.replace("[detection]", "[chain]\nfirst_work = 3e9\n[detection]")
+    assert written(text).chain == Chain(10_000, 400, 60, 3_000_000_000)
+    text = text.replace(
+        "first_work", "block_interval_s = 2.5\nshare_interval_ms = 250\nwindow_blocks = 7\nfirst_work"
+    )
+    assert written(text).chain == Chain(2_500, 250, 7, 3_000_000_000)
+
+
 def test_the_entitlement_of_all_serves_where_no_class_or_miner_has_its_own() -> None:
     charter = written(TEXT.replace('class = "pi"', 'class = "old"'))
     granted = charter.miners_by_name()["m01"].entitlement
@@ -222,6 +232,20 @@ def test_who_is_enforced_and_which_rung_serves() -> None:
         ("quota_percent = 50\n", "quota_percent = 0\n", "fog.toml: ladder[0].quota_percent: ", ">= 1"),
         ("frames = 600", "frames = -1", "fog.toml: ladder[1].frames: ", ">= 0"),
         ("offence = 2", "offence = 0", "fog.toml: pardons[0].offence: ", ">= 1"),
+        ("[detection]", "[chain]\n[detection]", "fog.toml: chain: ", "missing required field `first_work`"),
+        ("[detection]", "[chain]\nfirst_work = 0\n[detection]", "fog.toml: chain.first_work: ", ">= 1"),
+        (
+            "[detection]",
+            "[chain]\nfirst_work = 1\nblock_interval_s = 0.5\n[detection]",
+            "chain.block_interval_s: ",
+            ">= 1",
+        ),
+        (
+            "hashes_per_cpu_second = 1.5e6\n[classes.entitlement]\ncpu = 0.25\n",
+            "[chain]\nfirst_work = 1\n",
+            "class 'pi' of device",
+            "--class pi",
+        ),
         ('law = "soft"', 'law = "none"', "fog.toml: miners[0].law: ", "none"),
         ('device = "edge1"\nlaw', 'device = "edge9"\nlaw', "'m01' lives on 'edge9'", "add that device"),
     ],
@@ -326,6 +350,11 @@ EXTRA = Node("more", Role.MANAGER, key_of("more").public)
         ({"detection": detection(p=24)}, "p is not below q", "above p"),
         ({"detection": detection(eigentriples=12)}, "l is not below L", "smaller l"),
         ({"detection": detection(q=12 + 37)}, "q - p is above 3 L", "smaller q"),
+        (
+            {"chain": Chain(10_000, 400, 60, 1), "classes": renamed("classes", 0, hashes_per_cpu_second=0)},
+            "there is a [chain], and class 'pi' of device 'edge1' is not measured",
+            "mint calibrate --class pi",
+        ),
         ({"expires_ms": 0}, "`expires` is not after `issued`", "later `expires`"),
     ],
 )
