@@ -86,7 +86,7 @@ define install
 endef
 
 LOCK := uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+	--custom-compile-command 'make lock'
 
 lock: ## make locks/ anew from pyproject.toml (needs uv; versions already locked stay unless you add UPGRADE=--upgrade)
 	@command -v uv >/dev/null || { echo 'lock: LACKS uv; install it from your package registry, then try again' >&2; exit 3; }
