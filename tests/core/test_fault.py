@@ -1,84 +1,42 @@
-"""Proofs of misconduct: each kind shown with envelopes as they were signed, each near miss refused."""
+"""Proofs of a manager's misconduct: each kind shown with envelopes as they were signed, each near miss refused."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import msgpack
 import msgspec
 import pytest
 
-from mint.charter.model import Node, Resume
-from mint.charter.seal import SealedCharter
-from mint.envelope import Signer, object_hash
+from mint.charter.model import Resume
+from mint.envelope import object_hash
 from mint.errors import Reason, Rejected
-from mint.fault import CLAIM_WINDOW, OF_MANAGER, Shown, halts, verify_fault
+from mint.fault import OF_MANAGER, halts, verify_fault
 from mint.merkle import leaf_hash, root
-from mint.messages.fault import Fault, FaultKind
-from mint.messages.frame import Decision
-from mint.messages.judgement import Verdict, Vote
+from mint.messages.fault import Fault
+from mint.messages.judgement import Verdict
 from mint.messages.sample import Sample
-from tests.builders import Net, key_of
-from tests.twin_broker.fog import Fog
-from tests.twin_broker.verdicts import verdict
-
-NET = Net(miners=4, devices=2)
-FOG = Fog(NET)
-FOG.run(6)
-FRAMES = {told.number: told.frame for told in FOG.told}
-DATA = {told.number: told.data for told in FOG.told}
-KNOWN = {NET.sealed.hash: NET.sealed}
-OTHER_KEY = key_of("another manager")
-
-
-def sample(number: int, device: str = "edge1") -> bytes:
-    return next(data for data in FOG.storage.samples(number) if NET.opened(data).sender == device)
-
-
-def forged(of: int, key: str = "manager", /, **changes: Any) -> bytes:
-    """A frame of the log with changes, signed by its manager."""
-    return Signer("manager", key_of(key), NET.network).object(msgspec.structs.replace(FRAMES[of], **changes))
-
-
-def fault(kind: FaultKind, *proof: bytes, **changes: Any) -> Fault:
-    """About frame 5 of the manager, if nothing else is said."""
-    made = Fault("fog1", kind, "manager", 5, "", proof)
-    return msgspec.structs.replace(made, **changes)
-
-
-def shown(given: Fault, charters: dict[bytes, SealedCharter] | None = None) -> Shown:
-    found = verify_fault(given, charters or KNOWN)
-    assert (found.kind, found.accused, found.frame, found.about) == (
-        given.kind,
-        given.accused,
-        given.frame,
-        given.about,
-    )
-    return found
-
-
-def refused(
-    given: Fault, reason: Reason = Reason.NOT_PROVEN, charters: dict[bytes, SealedCharter] | None = None
-) -> None:
-    with pytest.raises(Rejected) as caught:
-        verify_fault(given, charters or KNOWN)
-    assert caught.value.reason is reason, caught.value
-
-
-def charter(version: int = 2, **changes: Any) -> SealedCharter:
-    return NET.next_version(version=version, **changes)
-
-
-def nodes(**keys: bytes) -> tuple[Node, ...]:
-    """The nodes, some of them with another key."""
-    return tuple(
-        msgspec.structs.replace(node, key=keys.get(node.name, node.key)) for node in NET.charter.nodes
-    )
-
+from tests.core.misconduct import (
+    DATA,
+    FRAMES,
+    KNOWN,
+    NET,
+    OTHER_KEY,
+    TWIN,
+    UNPROVEN,
+    VERDICT,
+    charter,
+    fault,
+    forged,
+    lying,
+    nodes,
+    noting,
+    refused,
+    sample,
+    shown,
+    two_votes,
+    vote,
+)
 
 # --- two_frames ---------------------------------------------------------------------------------------
-
-TWIN = forged(5, time_ms=1)
 
 
 def test_two_frames_of_one_number_show_it_in_either_order() -> None:
@@ -191,13 +149,6 @@ def test_a_frame_after_another_managers_or_after_a_resume_need_not_follow() -> N
 # --- false_frame --------------------------------------------------------------------------------------
 
 
-def lying(**changes: Any) -> bytes:
-    """Frame 5, which says something else of m01 than its device did."""
-    first, *others = FRAMES[5].miners
-    assert first.miner == "m01"
-    return forged(5, miners=(msgspec.structs.replace(first, **changes), *others))
-
-
 def test_a_frame_that_contradicts_a_sample_it_names_shows_it() -> None:
     for data in (lying(usage_ns=1), lying(present=False)):
         shown(fault("false_frame", data, sample(5), about="edge1"))
@@ -234,16 +185,6 @@ def test_what_shows_no_false_frame(given: Fault, reason: Reason) -> None:
 
 # --- false_note ---------------------------------------------------------------------------------------
 
-VERDICT = verdict(FOG, "m01", 1, 4)
-UNPROVEN = NET.signer("det1").object(
-    msgspec.structs.replace(NET.message(VERDICT, Verdict), votes=NET.message(VERDICT, Verdict).votes[:2])
-)
-
-
-def noting(data: bytes, miner: str = "m01", offence: int = 1, number: int = 5) -> bytes:
-    decision = Decision(object_hash(data), miner, offence)
-    return forged(number, decisions=(decision,))
-
 
 def test_a_note_of_what_is_no_verdict_or_says_something_else_shows_it() -> None:
     for data, note in (
@@ -276,164 +217,6 @@ def test_of_a_verdict_under_a_charter_that_is_not_known_nothing_can_be_told() ->
         msgspec.structs.replace(NET.message(VERDICT, Verdict), charter=bytes(32))
     )
     refused(fault("false_note", noting(unknown), unknown), Reason.UNKNOWN_CHARTER)
-
-
-# --- two_votes, two_samples ---------------------------------------------------------------------------
-
-
-def vote(frame: int = 5, mark: bytes = b"h", name: str = "det2", key: str = "det2") -> bytes:
-    made = Vote("fog1", frame, mark * 32, NET.sealed.hash, ())
-    return Signer(name, key_of(key), NET.network).object(made)
-
-
-def two_votes(*proof: bytes, **changes: Any) -> Fault:
-    return fault("two_votes", *proof, **({"accused": "det2"} | changes))
-
-
-def test_two_votes_of_a_detector_on_one_frame_show_it() -> None:
-    shown(two_votes(vote(), vote(mark=b"i")))
-
-
-@pytest.mark.parametrize(
-    ("given", "reason"),
-    [
-        (two_votes(vote(), vote()), Reason.NOT_PROVEN),
-        (two_votes(vote(), vote(6, b"i")), Reason.NOT_PROVEN),
-        (two_votes(vote(), vote(mark=b"i"), frame=6), Reason.NOT_PROVEN),
-        (two_votes(vote(), vote(mark=b"i"), accused="det1"), Reason.NOT_PROVEN),
-        (two_votes(vote(), vote(mark=b"i", name="det3", key="det3")), Reason.NOT_PROVEN),
-        (two_votes(vote(), vote(mark=b"i", key="det3")), Reason.BAD_SIGNATURE),
-        (two_votes(vote(), vote(mark=b"i"), about="det2"), Reason.NOT_PROVEN),
-        (two_votes(vote(), DATA[5]), Reason.WRONG_KIND),
-        (two_votes(vote()), Reason.NOT_PROVEN),
-    ],
-)
-def test_what_shows_no_two_votes(given: Fault, reason: Reason) -> None:
-    refused(given, reason)
-
-
-def test_two_votes_of_two_keys_of_one_name_are_no_fault() -> None:
-    rekeyed = charter(nodes=nodes(det2=key_of("det2, rotated").public))
-    known = KNOWN | {rekeyed.hash: rekeyed}
-    refused(two_votes(vote(), vote(mark=b"i", key="det2, rotated")), charters=known)
-    assert shown(two_votes(vote(), vote(mark=b"i")), known).charter == NET.sealed
-
-
-def placed(sequence: int = 3, steal_ns: int = 0, device: str = "edge1", session: int = 1) -> bytes:
-    signer = NET.signer(device, session)
-    signer._sequence = sequence - 1
-    return signer.stream(Sample(b"B" * 16, 4, steal_ns, ()), NET.sealed.topics().sample(device), 0)
-
-
-def two_samples(*proof: bytes, **changes: Any) -> Fault:
-    return fault("two_samples", *proof, **({"accused": "edge1", "frame": 0} | changes))
-
-
-def test_two_samples_of_a_device_at_one_place_show_it() -> None:
-    found = shown(two_samples(placed(), placed(steal_ns=1)))
-    assert not halts(found, NET.sealed)
-
-
-@pytest.mark.parametrize(
-    ("given", "reason"),
-    [
-        (two_samples(placed(), placed()), Reason.NOT_PROVEN),
-        (two_samples(placed(), placed(4, 1)), Reason.NOT_PROVEN),
-        (two_samples(placed(), placed(3, 1, session=2)), Reason.NOT_PROVEN),
-        (two_samples(placed(), placed(3, 1, "edge2")), Reason.NOT_PROVEN),
-        (two_samples(placed(), placed(steal_ns=1), accused="edge2"), Reason.NOT_PROVEN),
-        (two_samples(placed(), placed(steal_ns=1), frame=5), Reason.NOT_PROVEN),
-        (two_samples(DATA[5], DATA[5]), Reason.WRONG_KIND),
-    ],
-)
-def test_what_shows_no_two_samples(given: Fault, reason: Reason) -> None:
-    refused(given, reason)
-
-
-# --- claims, and what they make -----------------------------------------------------------------------
-
-
-def unheard(number: int = 5, of: int = 6, **changes: Any) -> Fault:
-    return fault("unheard", sample(of), DATA[number], **({"about": "edge1", "frame": number} | changes))
-
-
-def unseen(number: int = 5, **changes: Any) -> Fault:
-    return fault("unseen", DATA[number], **({"about": "edge1", "frame": number} | changes))
-
-
-def claims(*given: Fault) -> tuple[bytes, ...]:
-    """Each by another detector."""
-    return tuple(NET.signer(name).object(one) for name, one in zip(NET.detectors, given, strict=False))
-
-
-def omission(*proof: bytes, **changes: Any) -> Fault:
-    return fault("omission", *proof, **({"about": "edge1"} | changes))
-
-
-@pytest.mark.parametrize("given", [unheard(), unseen(), unheard(4, 5)])
-def test_a_claim_is_no_more_than_a_word(given: Fault) -> None:
-    found = shown(given)
-    assert found.claim
-    assert not halts(found, NET.sealed)
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        unheard(6, 6),  # the frame rests on it
-        unheard(6, 5),  # and on a later one
-        unheard(about="edge2"),
-        unheard(frame=6),
-        unseen(about="edge9"),
-        unseen(frame=6),
-        unseen(accused="det1"),
-        unseen(about="m01"),  # no verdict on it is named
-    ],
-)
-def test_what_is_not_even_a_claim(given: Fault) -> None:
-    refused(given)
-
-
-def test_a_claim_may_be_of_a_verdict_that_nobody_shows() -> None:
-    shown(fault("unseen", noting(VERDICT), about="m01"))
-
-
-@pytest.mark.parametrize("claim", [unheard, unseen])
-def test_as_many_claims_as_make_a_verdict_show_an_omission(claim: Any) -> None:
-    found = shown(omission(*claims(claim(), claim(4), claim(5))))
-    assert not found.claim
-    assert not halts(found, NET.sealed), "the frames that there are stay true"
-    shown(omission(*claims(claim(), claim(), claim(), claim())))
-
-
-@pytest.mark.parametrize(
-    ("given", "reason"),
-    [
-        (omission(*claims(unseen(), unseen())), Reason.NO_QUORUM),
-        (omission(*[claims(unseen())[0]] * 3), Reason.NO_QUORUM),
-        (omission(*claims(unseen(), unseen(), unheard())), Reason.NO_QUORUM),
-        (omission(*claims(unseen(), unseen(), unseen(about="edge2"))), Reason.NOT_PROVEN),
-        (omission(*claims(unseen(), unseen(), unseen()), about="edge2"), Reason.NOT_PROVEN),
-        (omission(*claims(unseen(), unseen(), unseen()), accused="det1"), Reason.NOT_PROVEN),
-        (omission(*claims(unseen(), unseen(), unseen()), frame=4), Reason.NOT_PROVEN),
-        (omission(*claims(unseen(), unseen(), unseen(frame=6))), Reason.NOT_PROVEN),
-        (omission(*claims(unseen(), unseen()), NET.signer("enforcer").object(unseen())), Reason.WRONG_ROLE),
-        (omission(*claims(unseen(), unseen(), fault("two_frames", DATA[5], TWIN))), Reason.NOT_PROVEN),
-        (omission(*claims(unseen(), unseen(), omission(*claims(*[unseen()] * 3)))), Reason.NOT_PROVEN),
-        (omission(*claims(unseen(), unseen()), vote()), Reason.WRONG_KIND),
-    ],
-)
-def test_what_shows_no_omission(given: Fault, reason: Reason) -> None:
-    refused(given, reason)
-
-
-def test_claims_of_long_ago_and_of_today_do_not_add_up() -> None:
-    def late(number: int) -> Fault:
-        return fault("unseen", forged(5, number=number), about="edge1", frame=number)
-
-    last = 5 + CLAIM_WINDOW
-    shown(omission(*claims(unseen(), unseen(), late(last)), frame=last))
-    refused(omission(*claims(unseen(), unseen(), late(last + 1)), frame=last + 1))
 
 
 # --- what follows -------------------------------------------------------------------------------------
