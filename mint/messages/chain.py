@@ -18,8 +18,8 @@ MAX_NONCES = 6_000
 MAX_ENTRIES = 2 * MAX_MINERS_PER_DEVICE
 # Hashes that say how far a chain is known: steps that double reach back over 2^50 blocks.
 MAX_LOCATOR = 64
-# Blocks in one reply; a reply's bytes are bounded too (agents/pow/chain/node.py).
-MAX_REPLY_BLOCKS = 256
+# Blocks in one reply, which are checked at one go: a tenth of a second; its bytes are bounded too (serving.py).
+MAX_REPLY_BLOCKS = 64
 
 # Any 64 bits: MessagePack has no larger integers.
 Nonce = Annotated[int, Meta(ge=0)]

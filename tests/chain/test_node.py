@@ -1,0 +1,194 @@
+"""Nodes of one ledger: they agree, pay what was shown, anchor verdicts, and come back to each other after any cut."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from mint.errors import Reason
+from tests.chain.fog import Fog
+from tests.chain.mine import Mine, net
+
+NET = net(miners=4, devices=3)  # m01 and m04 on edge1, m02 on edge2, m03 on edge3
+MINERS = ("m01", "m02", "m03", "m04")
+
+
+def paid(fog: Fog, name: str = "edge1") -> dict[str, int]:
+    """Work of the shares on the chain, by miner."""
+    works: dict[str, int] = {}
+    for stored in fog.peers[name].store.after(0):
+        for miner, work in stored.works.items():
+            works[miner] = works.get(miner, 0) + work
+    return works
+
+
+def test_a_new_network_begins_a_chain_and_all_have_the_same() -> None:
+    fog = Fog(NET)
+    fog.run(12)
+    assert len(fog.tips()) == 1
+    tip = fog.peers["edge1"].node.tree.tip
+    assert tip.height == 12
+    assert tip.terms is not None
+    assert tip.terms.sealed.hash == NET.sealed.hash
+    for peer in fog.peers.values():
+        assert [stored.place.height for stored in peer.store.after(0)] == list(range(1, 13))
+        assert peer.member.rejections.by_reason == {}
+
+
+def test_every_share_that_was_shown_is_paid_once() -> None:
+    fog = Fog(NET)
+    fog.run(20)
+    fog.pass_time(30)
+    fog.run(3, ["m01"])
+    counted = {name: peer.node.totals[name] for peer in fog.peers.values() for name in peer.node.totals}
+    # A share each a block, and the block itself, found by each in turn.
+    assert counted["m02"] == 20 + 5
+    works = paid(fog)
+    for miner in ("m02", "m03", "m04"):
+        assert works[miner] == 4 * counted[miner]
+    assert works["m01"] <= 4 * counted["m01"]
+
+
+def test_a_late_joiner_asks_for_ranges_and_has_the_same() -> None:
+    fog = Fog(NET, ["edge1", "edge2"])
+    fog.pass_time(15)  # until nobody else is expected
+    fog.run(150, ["m01", "m02"])
+    late = fog.start("edge3", quiet=True)
+    assert late.node.works() == {}
+    fog.carry_out(late, late.node.connected(fog.now))
+    fog.settle()
+    assert late.node.tree.tip == fog.peers["edge1"].node.tree.tip
+    assert paid(fog, "edge3") == paid(fog)
+    assert late.node.works()
+    replies = [topic for topic, _ in fog.said if topic == fog.topics.block_reply("edge3")]
+    assert 3 <= len(replies) <= 4
+    fog.run(3)
+    assert len(fog.tips()) == 1
+
+
+def test_who_was_cut_off_finds_back_by_what_it_hears_or_after_a_minute_at_most() -> None:
+    fog = Fog(NET)
+    fog.run(5)
+    fog.peers["edge3"].cut = True
+    fog.run(5, ["m01", "m02"])
+    assert fog.peers["edge3"].node.tree.tip.height == 5
+    fog.peers["edge3"].cut = False
+    fog.run(1, ["m01"])  # which it cannot place
+    assert len(fog.tips()) == 1
+    assert fog.peers["edge3"].refused(Reason.ORPHAN) == 1
+    fog.peers["edge3"].cut = True
+    fog.run(5, ["m01", "m02"])
+    fog.peers["edge3"].cut = False
+    fog.pass_time(95)
+    assert len(fog.tips()) == 1
+
+
+def test_two_parts_of_a_network_become_one_by_the_most_work() -> None:
+    fog = Fog(NET)
+    fog.run(5)
+    apart = fog.peers["edge3"]
+    before = apart.node.tree.tip.height
+    apart.cut = True
+    for _ in range(40):  # alone
+        fog.pass_time(5)
+        fog.mine("m03", block=True)
+    lonely = apart.node.tree.tip
+    assert lonely.height == before + 40
+    fog.run(90, ["m01", "m02"])
+    apart.cut = False
+    fog.run(2, ["m01"])
+    assert len(fog.tips()) == 1
+    heavier = fog.peers["edge1"].node.tree.tip
+    assert heavier.total_work > lonely.total_work
+    assert apart.store.on_chain(before + 40) != lonely.hash
+    assert [stored.place.hash for stored in apart.store.after(0)] == [
+        stored.place.hash for stored in fog.peers["edge1"].store.after(0)
+    ]
+
+
+def test_a_branch_that_is_longer_than_a_reply_wins_where_it_has_more_work() -> None:
+    fog = Fog(NET)
+    fog.run(3)
+    apart = fog.peers["edge3"]
+    apart.cut = True
+    fog.run(20, ["m01", "m02"])
+    before = fog.peers["edge1"].node.tree.tip
+    for _ in range(150):
+        fog.pass_time(5)
+        fog.mine("m03", block=True)
+    assert apart.node.tree.tip.total_work > fog.peers["edge1"].node.tree.tip.total_work
+    apart.cut = False
+    fog.pass_time(5)
+    fog.mine("m03", block=True)
+    assert len(fog.tips()) == 1
+    assert fog.peers["edge1"].store.on_chain(before.height) != before.hash
+
+
+def test_honest_miners_anchor_a_verdict_and_its_miner_mines_for_nothing() -> None:
+    fog = Fog(NET)
+    fog.run(4)
+    verdict = Mine(NET).verdict("m02")
+    fog.say(fog.topics.verdict("det1", "m02"), verdict)
+    fog.settle()
+    fog.run(1, ["m01"])
+    height = fog.peers["edge1"].node.tree.tip.height
+    bars = fog.peers["edge3"].node.tree.tip.bars
+    assert [(bar.miner, bar.first, bar.last) for bar in bars] == [("m02", height + 1, height + 6)]
+    before = paid(fog)["m02"]
+    # Its agent is honest and gives it work; what it finds is no block and its shares are not paid.
+    said = len(fog.said)
+    assert fog.mine("m02", block=True)
+    assert not [topic for topic, _ in fog.said[said:] if topic == fog.topics.block()]
+    assert fog.peers["edge2"].refused(Reason.BARRED) == 1
+    fog.run(6, ["m01", "m03"])
+    fog.pass_time(20)
+    fog.run(2, ["m01"])
+    assert paid(fog)["m02"] == before
+    fog.run(4, ["m02"])
+    assert paid(fog)["m02"] > before
+    assert len(fog.tips()) == 1
+
+
+def test_a_new_charter_is_anchored_by_whoever_has_it_first() -> None:
+    fog = Fog(NET)
+    fog.run(3)
+    newer = NET.next_version(title="newer")
+    fog.say(fog.topics.charter(), newer.data)
+    for peer in fog.peers.values():
+        fog.receive(peer, fog.topics.charter(), newer.data)
+    fog.run(2)
+    for peer in fog.peers.values():
+        assert [one.charter.version for one in peer.node.tree.tip.charters] == [1, 2]
+        assert not peer.node.ended
+
+
+def test_a_charter_with_another_ledger_ends_this_one() -> None:
+    fog = Fog(NET)
+    fog.run(2)
+    peer = fog.peers["edge1"]
+    fog.receive(peer, fog.topics.charter(), NET.next_version(chain=None).data)
+    assert peer.node.ended
+    assert peer.node.works() == {}
+    fog.pass_time(60)
+    assert peer.node.works() == {}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_nodes_that_hear_things_in_any_order_agree_on_chain_and_pay(seed: int) -> None:
+    rng = random.Random(seed)
+    fog = Fog(NET, shuffle=rng)
+    for _ in range(60):
+        fog.pass_time(rng.uniform(0, 6))
+        miner = rng.choice(MINERS)
+        fog.mine(miner, block=rng.random() < 0.5, settle=rng.random() < 0.6)
+        cut = rng.choice(list(fog.peers.values()))
+        if rng.random() < 0.1:
+            cut.cut = not cut.cut
+    for peer in fog.peers.values():
+        peer.cut = False
+    fog.settle()
+    fog.pass_time(125)
+    fog.run(1, ["m01"])
+    assert len(fog.tips()) == 1
+    assert paid(fog, "edge1") == paid(fog, "edge2") == paid(fog, "edge3")
