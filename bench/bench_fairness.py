@@ -1,8 +1,8 @@
 """Whether mining is as fair as promised: `python -m bench fairness`, or with options as below.
 
 The cheat's mean share of an hour's rewards, in fair shares, without MinT and with it, for each attack; and of honest
-hours whether the p-values of the chi-square tests are uniform. With MinT an hour takes some 15 s of one core, so that
-as many as the figures ask for (--hours 100) take a quarter of an hour on two cores for each attack.
+hours whether the p-values of the chi-square tests are uniform. With MinT an hour takes some 7 s of one core, so that
+as many as the figures ask for (--hours 100) take six minutes on two cores for each attack.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from network.fairness.summary import Summary
 from network.progress import progress
 
 SEED = 2021
-# Hours with MinT of each attack, and without, which cost a fiftieth.
+# Hours with MinT of each attack, and without, which cost a twentieth.
 HOURS, HOURS_WITHOUT = 2, 100
 # Asked for: the upper end of the interval with MinT; without it what follows from ten minutes at one of sixteen parts
 # and fifty at two of seventeen. p-values that are this uneven by chance once in a hundred times are not uniform.

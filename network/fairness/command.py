@@ -18,13 +18,13 @@ EXAMPLE = "example: mint fairness --hours 100 --attack double --plot fairness.pn
 # Of network/fairness/attacks.py and charter.py, which a test holds to this: they load the components.
 ATTACKS = ("none", "double", "stubborn", "liar", "rogue-host")
 CLASSES = ("one", "two", "two-same-cpu")
-# An hour with MinT takes a quarter of a minute of one processor.
+# A day on one processor.
 MOST_HOURS = 10_000
 
 
 def fairness(  # noqa: PLR0917 - a command has as many options as it has
     hours: Annotated[
-        int, typer.Option(min=1, max=MOST_HOURS, help="Simulated hours; with MinT one takes some 15 s.")
+        int, typer.Option(min=1, max=MOST_HOURS, help="Simulated hours; with MinT one takes some 7 s.")
     ] = 10,
     attack: Annotated[
         str, typer.Option(help=f"How one miner takes double from minute ten on: {', '.join(ATTACKS)}.")

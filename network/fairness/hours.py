@@ -24,7 +24,7 @@ from network.fairness.charter import CLASSES, SIZE, charter_of, rates_of
 from network.fairness.hashing import Found, Hashing
 from network.simulate.charter import FOG
 from network.simulate.device import Device
-from network.simulate.faults import Plan
+from network.simulate.faults import Plan, Size
 from network.simulate.fog import Fog
 from network.simulate.host import Do, Host
 from network.simulate.miner import CfsMiner
@@ -35,13 +35,14 @@ from network.simulate.streams import stream
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What an hour is of: how a miner cheats and from when on, whether MinT is there, the devices' classes."""
+    """What an hour is of: how a miner cheats and from when on, whether MinT is there, of which devices."""
 
     attack: str
     minted: bool
     classes: str
     begins_ms: int = 600_000
     ends_ms: int = 3_600_000
+    size: Size = SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Mined:
 
 def mine(setting: Setting, seed: int) -> Mined:
     """Have an hour pass."""
-    charter = charter_of(CLASSES[setting.classes])
+    charter = charter_of(CLASSES[setting.classes], setting.size)
     hashing = Hashing(rates_of(charter.charter), share_works(charter.charter), seed)
     with _without_collector():
         return (
@@ -85,7 +86,7 @@ def _alone(setting: Setting, seed: int, charter: SealedCharter, hashing: Hashing
         name: Device(
             name, schedule, charter.charter.miners_on(name), stream(seed, name, "device"), lambda *_: None
         )
-        for name in SIZE.device_names
+        for name in setting.size.device_names
     }
     if setting.attack != "none":
         double(_of_cheat(devices), schedule, setting.begins_ms)
@@ -97,7 +98,8 @@ def _alone(setting: Setting, seed: int, charter: SealedCharter, hashing: Hashing
 def _with_mint(setting: Setting, seed: int, charter: SealedCharter, hashing: Hashing) -> Mined:
     """The whole fog."""
     topics, known = Topics(FOG), {charter.hash: charter}
-    heard = {topics.verdict(name, miner) for name in SIZE.detector_names for miner in SIZE.miner_names}
+    size = setting.size
+    heard = {topics.verdict(name, miner) for name in size.detector_names for miner in size.miner_names}
     verdicts: dict[tuple[str, int], Convicted] = {}
     put_back: list[int] = []
 
@@ -111,11 +113,11 @@ def _with_mint(setting: Setting, seed: int, charter: SealedCharter, hashing: Has
     def wrote(miner: str, by: str, container: CfsMiner) -> None:
         now_ns = fog.ground.schedule.now_ns
         granted = fog.ground.device_of(miner).granted[miner]
-        if miner == CHEAT and by in SIZE.enforcer_names and container.quota == granted:
+        if miner == CHEAT and by in size.enforcer_names and container.quota == granted:
             put_back.append(now_ns)
 
     faults = faults_of(setting.attack, setting.begins_ms, setting.ends_ms, seed)
-    plan = Plan("fairness", seed, setting.ends_ms, setting.ends_ms, SIZE, faults)
+    plan = Plan("fairness", seed, setting.ends_ms, setting.ends_ms, size, faults)
     fog = Fog(plan, observe, wrote, charter)
     devices, schedule = fog.ground.devices, fog.ground.schedule
     if setting.attack not in ("none", "stubborn"):

@@ -54,7 +54,7 @@ class Summary:
     @cached_property
     def charter(self) -> Charter:
         """What all these hours were held to."""
-        return charter_of(CLASSES[self.setting.classes]).charter
+        return charter_of(CLASSES[self.setting.classes], self.setting.size).charter
 
     @cached_property
     def fair(self) -> dict[str, float]:

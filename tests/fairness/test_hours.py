@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 
 from network.fairness.attacks import ATTACKS, CHEAT
-from network.fairness.charter import CLASSES, charter_of, entitled, fair_counts, fair_shares
+from network.fairness.charter import CLASSES, SIZE, charter_of, entitled, fair_counts, fair_shares
 from network.fairness.hours import Setting, mine
 from network.fairness.ledger import ledger_of
 from network.fairness.outcome import PHASES, Hour, hour
 from network.fairness.running import run, seeds
 from network.fairness.summary import Summary
+from network.simulate.faults import Size
 
 MINUTE_MS = 60_000
 
 
-def short(attack: str, *, minted: bool, classes: str = "one") -> Setting:
+def short(attack: str, *, minted: bool, classes: str = "one", size: Size = SIZE) -> Setting:
     """Six minutes, of which the cheat takes double from the second on."""
-    return Setting(attack, minted, classes, begins_ms=MINUTE_MS, ends_ms=6 * MINUTE_MS)
+    return Setting(attack, minted, classes, MINUTE_MS, 6 * MINUTE_MS, size)
 
 
 def paid(hours: list[Hour], setting: Setting) -> dict[str, float]:
@@ -101,6 +102,13 @@ def test_one_seed_is_one_hour_in_any_process() -> None:
         assert (one.blocks == other.blocks).all()
         assert (one.convicted_s, one.put_back_s) == (other.convicted_s, other.put_back_s)
     assert (here[0].rewards != here[1].rewards).any()
+
+
+def test_four_detectors_convict_when_one_does() -> None:
+    alone, four = (hour(short("double", minted=True, size=Size(16, 4, detectors)), 4) for detectors in (1, 4))
+    assert alone.convicted_s == pytest.approx(four.convicted_s, abs=0.1)
+    assert alone.put_back_s == pytest.approx(four.put_back_s, abs=1)
+    assert alone.rewards.sum(axis=0) == pytest.approx(four.rewards.sum(axis=0), rel=0.1)
 
 
 def test_more_hours_have_the_first_ones_in_common() -> None:
