@@ -16,13 +16,17 @@ from detectors.judge import Judge, Terms
 from detectors.observation import Observation
 from detectors.ssa.direction import Direction
 from detectors.ssa.stream import SsaStream
+from detectors.work import WorkLedger
 from mint.budget import BudgetRule
 from mint.charter.toml import setting
+from mint.work import WorkRule
 from network.telemetry import simulate
 
 ENTITLED_PPM = 100_000
 TICKS = 60
 PERIOD_NS = 1_000_000_000
+# A share of each in 334 ms.
+WORK = WorkRule(2_000_000, 66_800, ENTITLED_PPM)
 
 
 def observations(miners: int) -> list[Observation]:
@@ -31,7 +35,10 @@ def observations(miners: int) -> list[Observation]:
     told = simulate(rng, miners=miners, ticks=TICKS, entitled_ppm=ENTITLED_PPM, contended=False)
     none, here = np.zeros(miners, np.int64), np.ones(miners, bool)
     columns = zip(told.before, told.after, told.usage, told.steal, strict=True)
-    return [Observation(tick, here, *four, none, none) for tick, four in enumerate(columns)]
+    shares = np.cumsum(rng.poisson(3.0, (TICKS, miners)), axis=0)
+    return [
+        Observation(tick, here, *four, none, none, shares=shares[tick]) for tick, four in enumerate(columns)
+    ]
 
 
 def cost(step: Callable[[Observation], object], seen: list[Observation]) -> float:
@@ -64,7 +71,8 @@ def report(miners: int) -> None:
     percent = np.full(miners, 100.0)
     ledger = Ledger([BudgetRule(ENTITLED_PPM, 100 * ENTITLED_PPM, 20_000_000)] * miners)
     stream, direction = SsaStream(miners), Direction(miners)
-    terms = [Terms(f"m{row}", ENTITLED_PPM, "kernel") for row in range(miners)]
+    work = WorkLedger([WORK] * miners)
+    terms = [Terms(f"m{row}", ENTITLED_PPM, "kernel", work=WORK) for row in range(miners)]
     judge = Judge(terms, detection, period_ns=PERIOD_NS, f_miners=0)
     rng = np.random.default_rng(2)
 
@@ -73,6 +81,7 @@ def report(miners: int) -> None:
 
     parts = {
         "budget law": (cost(ledger.push, seen), kept(ledger, miners)),
+        "work": (cost(lambda one: work.push(one, one.present), seen), kept(work, miners)),
         "SSA, D": (cost(lambda one: stream.push(use(), one.present), seen), kept(stream, miners)),
         "SSA, direction": (
             cost(lambda one: direction.push(use(), one.present), seen),

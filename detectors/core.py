@@ -28,6 +28,7 @@ from mint.frames import LogFrame
 from mint.messages.frame import Frame
 from mint.messages.judgement import MAX_ACCUSATIONS, Accusation, Alarm, Behaviour, Score, Vote
 from mint.wire import MOST
+from mint.work import work_rule
 
 # Pruning the shelf every frame would cost more than it saves.
 PRUNE_EVERY = 16
@@ -117,7 +118,7 @@ class DetectorCore:
     def _observation(self, frame: Frame) -> Observation:
         devices = {entry.device: entry for entry in frame.devices}
         rows = {name: row for row, name in enumerate(self._judge.names)}
-        columns = np.zeros((6, len(rows)), np.int64)
+        columns = np.zeros((7, len(rows)), np.int64)
         present = np.zeros(len(rows), bool)
         gpu = np.full(len(rows), np.nan)
         for entry in frame.miners:
@@ -128,14 +129,14 @@ class DetectorCore:
             present[row] = True
             boot = int.from_bytes(device.boot[:8], "big", signed=True)
             columns[:, row] = (
-                entry.before_ns, entry.after_ns, entry.usage_ns, device.steal_ns, boot, entry.epoch
+                entry.before_ns, entry.after_ns, entry.usage_ns, device.steal_ns, boot, entry.epoch, entry.shares
             )  # fmt: skip
             entitled = self._gpu[entry.miner]
             if entitled and entry.gpu_ppm >= 0:
                 gpu[row] = entry.gpu_ppm * PERCENT / entitled
         percent = gpu if self._charter.key_parameter == "gpu" else None
-        before, after, usage, steal, boots, epoch = columns
-        return Observation(frame.number, present, before, after, usage, steal, boots, epoch, percent)
+        before, after, usage, steal, boots, epoch, shares = columns
+        return Observation(frame.number, present, before, after, usage, steal, boots, epoch, percent, shares)
 
     def _accuse(self, conviction: Conviction, number: int) -> None:
         device, since = self._devices[conviction.miner], conviction.since
@@ -143,7 +144,7 @@ class DetectorCore:
         if first is None or last is None or since >= number:
             return
         offence = self._offences.next(conviction.miner)
-        excess_ns = max(0, min(int(self._judge.ledger.level[conviction.row]), MOST))
+        excess_ns = max(0, min(conviction.excess_ns, MOST))
         self._offences.accuse(
             Accusation(conviction.miner, offence, since, conviction.evidence, excess_ns, first, last)
         )
@@ -193,7 +194,7 @@ class DetectorCore:
         pinned: set[tuple[str, int]] = set()
         for row, name in enumerate(self._judge.names):
             device = self._devices[name]
-            pinned.update((device, origin) for origin in self._judge.ledger.origins(row))
+            pinned.update((device, origin) for origin in self._judge.origins(row))
         for accusation in self._offences.standing.values():
             for ref in (accusation.first, accusation.last):
                 number = self.shelf.frame_of(ref.leaf)
@@ -225,6 +226,6 @@ class DetectorCore:
 def terms_of(charter: Charter) -> list[Terms]:
     """What the charter holds its miners to, by name."""
     return [
-        Terms(name, miner.entitlement.cpu_ppm, miner.law, miner.device)
+        Terms(name, miner.entitlement.cpu_ppm, miner.law, miner.device, work_rule(charter, miner))
         for name, miner in sorted(charter.miners_by_name().items())
     ]

@@ -1,6 +1,6 @@
 """What all parts of detection together say of every miner, tick by tick. No clock, socket, file or random source.
 
-    Observation -> budget law -> SSA -> (the nature of the telemetry) -> Proof-of-Behavior -> Findings
+    Observation -> budget law -> work -> SSA -> (the nature of the telemetry) -> Proof-of-Behavior -> Findings
 
 A detector of a live network feeds it from the frame log (detectors/core.py), `mint replay` from a recorded trace: the
 same code, the same findings. What a finding decides depends on the law that holds the miner to its entitlement:
@@ -10,6 +10,8 @@ same code, the same findings. What a finding decides depends on the law that hol
 | kernel: a CFS quota | convicts | alarm | accuses |
 | soft: a duty cycle | convicts, with a wider burst | accuses | accuses |
 | none: bare percentages | - | accuses | - |
+
+Where a ledger is mined, work that reported CPU time does not explain convicts, whatever the law.
 
 The preset `paper` is the paper to the letter, for research: W of equation 8 above h of equation 9 is an
 alarm, Krum over d values of W scores every miner, nothing else looks, and nobody is accused.
@@ -32,9 +34,11 @@ from detectors.ssa.direction import Direction
 from detectors.ssa.parameters import CALIBRATED, PAPER, SsaParameters
 from detectors.ssa.statistics import Statistics
 from detectors.ssa.stream import SsaStream
+from detectors.work import WorkLedger
 from mint.budget import BudgetRule
 from mint.charter.model import Detection, budget_rule
 from mint.messages.judgement import Evidence
+from mint.work import NS_PER_S, Count, WorkRule
 
 # W wavers about h for long after a gain has ended: it is said again only after it was below this share of h.
 REARM = 0.5
@@ -44,12 +48,16 @@ LASTING = 30
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What one miner is held to. `device` tells one miner of a name from another that moved elsewhere."""
+    """What one miner is held to. `device` tells one miner of a name from another that moved elsewhere.
+
+    `work`: how many shares its CPU time explains, None where it mines no ledger.
+    """
 
     name: str
     entitled_ppm: int
     law: Law
     device: str = ""
+    work: WorkRule | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +72,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Conviction:
-    """What stands against a miner at this tick: since which number, and by which evidence."""
+    """What stands against a miner at this tick: since which number, how much it took, and by which evidence."""
 
     miner: str
     row: int
     evidence: Evidence
     since: int
     reason: str
+    excess_ns: int
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,7 @@ class Judge:
         self.parameters = ssa_parameters(detection)
         self._set(terms, detection, period_ns, f_miners)
         self.ledger = Ledger(self._rules())
+        self.work = WorkLedger([one.work for one in self.terms])
         self.ssa = SsaStream(n, self.parameters)
         self.direction = Direction(n)
         self.nature = Nature(n)
@@ -127,6 +137,7 @@ class Judge:
         kept = {one for one, rule in zip(self.terms, rules, strict=True) if old_rules.get(one) == rule}
         origin = [old_rows[one.name] if one in kept else -1 for one in self.terms]
         self.ledger.arrange(origin, rules)
+        self.work.arrange(origin, [one.work for one in self.terms])
         self.direction.arrange(origin)
         self.nature.arrange(origin)
         parameters = ssa_parameters(detection)
@@ -153,8 +164,10 @@ class Judge:
         """Take in the next tick; `spared` are not judged, and what they used so far is not held against them."""
         counted = seen.present & self._counted
         self.ledger.push(seen, counted)
+        self.work.push(seen, counted)
         if rows := self._rows_of(spared):
             self.ledger.rebaseline(*rows)
+            self.work.rebaseline(*rows)
             self.window.forget(*rows)
             self.direction.forgive(*rows)
         percent = self.ledger.share if seen.percent is None else seen.percent
@@ -172,6 +185,7 @@ class Judge:
         doubts = self._listen(seen, percent, known)
         convictions = [
             *self._broken(),
+            *self._worked(),
             *self._grown(seen, statistics),
             *self._unlike(round_),
             *self._lying(seen.number),
@@ -196,7 +210,26 @@ class Judge:
             since = self.ledger.began(int(row))
             if since is not None:
                 reason = f"{self.ledger.level[row] / 1e6:.1f} ms of CPU above entitlement since {since}"
-                found.append(Conviction(self.names[row], int(row), "budget", since, reason))
+                found.append(self._conviction(int(row), "budget", since, reason))
+        return found
+
+    def _conviction(self, row: int, evidence: Evidence, since: int, reason: str) -> Conviction:
+        """By anything but work: what was taken is what the budget law's books say."""
+        return Conviction(self.names[row], row, evidence, since, reason, int(self.ledger.level[row]))
+
+    def _worked(self) -> list[Conviction]:
+        """Who showed more shares than the CPU time that it reports explains."""
+        found = []
+        for row in np.flatnonzero(self.work.convicted).tolist():
+            rule, (shares, used_ns) = self.work.rules[row], self.work.shown(row)
+            assert rule is not None  # noqa: S101 (nobody else is convicted)
+            since, excess_ns = self.work.began(row), rule.excess_ns(Count(0, 0), Count(used_ns, shares))
+            told_s, more_s = used_ns / NS_PER_S, excess_ns / NS_PER_S
+            reason = (
+                f"{shares} shares since {since} with {told_s:.2f} s of CPU take {more_s:.2f} s more: "
+                "it reports too little, or its code is faster than the image"
+            )
+            found.append(Conviction(self.names[row], row, "work", since, reason, excess_ns))
         return found
 
     def _grown(self, seen: Observation, statistics: Statistics) -> list[Conviction]:
@@ -204,9 +237,7 @@ class Judge:
         decides = ~self._lawful if seen.percent is None else np.ones(len(self.names), bool)
         rows = np.flatnonzero(decides & (statistics.h < statistics.W))
         since = seen.number - 1
-        return [
-            Conviction(self.names[row], row, "ssa", since, _growth(statistics, row)) for row in rows.tolist()
-        ]
+        return [self._conviction(row, "ssa", since, _growth(statistics, row)) for row in rows.tolist()]
 
     def _unlike(self, round_: Round | None) -> list[Conviction]:
         """Who is far from the benchmark and above its entitlement."""
@@ -218,7 +249,7 @@ class Judge:
             if since is not None:
                 above_ms = self.ledger.level[row] / 1e6
                 reason = f"{above_ms:.1f} ms of CPU above entitlement, unlike {round_.benchmark}"
-                found.append(Conviction(self.names[row], row, "pob", since, reason))
+                found.append(self._conviction(row, "pob", since, reason))
         return found
 
     def _listen(self, seen: Observation, percent: Floats, known: Bools) -> list[Finding]:
@@ -239,7 +270,7 @@ class Judge:
         """Whose telemetry was told to be no telemetry a little while ago."""
         self._lies = {name: lie for name, lie in self._lies.items() if number - lie[0] < LASTING}
         return [
-            Conviction(name, self._rows[name], "ssa", began - 1, reason)
+            self._conviction(self._rows[name], "ssa", began - 1, reason)
             for name, (began, reason) in self._lies.items()
         ]
 
@@ -300,7 +331,13 @@ class Judge:
         row, detector = self._rows[key[0]], key[1]
         if detector in ("budget", "pob"):
             return not above[row]
+        if detector == "work":
+            return not self.work.above(row)
         return bool(calm[row]) if detector == "ssa" else True
+
+    def origins(self, row: int) -> set[int]:
+        """Numbers of the readings that an accusation of `row` might still need, however long it is silent."""
+        return {*self.ledger.origins(row), *self.work.origins(row)}
 
     def _rows_of(self, miners: Collection[str]) -> list[int]:
         return [self._rows[miner] for miner in miners if miner in self._rows]
@@ -309,6 +346,7 @@ class Judge:
         """Everything that later findings depend on but terms and parameters, as plain data."""
         return {
             "ledger": self.ledger.state(),
+            "work": self.work.state(),
             "ssa": self.ssa.snapshot(),
             "direction": self.direction.state(),
             "nature": self.nature.state(),
@@ -320,6 +358,7 @@ class Judge:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from `state()`, taken under the same terms and parameters."""
         self.ledger.restore(state["ledger"])
+        self.work.restore(state["work"])
         self.ssa = SsaStream.restore(state["ssa"], self.parameters)
         self.direction.restore(state["direction"])
         self.nature = Nature.restore(state["nature"])

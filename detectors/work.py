@@ -45,6 +45,7 @@ class WorkLedger:
         n, k = len(rules), len(DESIGNS)
         self.rules = tuple(rules)
         self._ruled = np.array([rule is not None for rule in rules], bool)
+        self._any = bool(self._ruled.any())
         none = (0,) * k
         self._cost = (
             np.array([none if rule is None else rule.costs for rule in rules], np.int64).reshape(n, k).T
@@ -63,8 +64,9 @@ class WorkLedger:
 
     def push(self, seen: Observation, present: Bools) -> None:
         """Take in one observation of all miners; `present` says whose readings count."""
-        usage = seen.usage_ns
-        shares = self.last[1] if seen.shares is None else seen.shares
+        if seen.shares is None or not self._any:
+            return
+        usage, shares = seen.usage_ns, seen.shares
         was_usage, was_shares, was_boot, was_epoch = self.last
         here = present & self._ruled
         used, shown = usage - was_usage, np.minimum(shares - was_shares, MOST_SHARES)
@@ -134,11 +136,11 @@ class WorkLedger:
         self.__dict__.update(fresh.__dict__)
 
     def state(self) -> dict[str, Any]:
-        """Everything but the rules, as plain data."""
-        return {name: getattr(self, name).tolist() for name in self._STATE}
+        """Everything but the rules, as plain data; nothing where nobody has a rule."""
+        return {name: getattr(self, name).tolist() for name in self._STATE} if self._any else {}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from `state()`, taken of the same rows."""
-        for name in self._STATE:
+        for name, rows in state.items():
             book = getattr(self, name)
-            book[...] = np.array(state[name], np.int64).reshape(book.shape)
+            book[...] = np.array(rows, np.int64).reshape(book.shape)

@@ -7,10 +7,11 @@ A verdict is valid when, under one charter:
 3. each of them accuses this miner of this offence (its number, which is also its rung of the ladder);
 4. it holds two samples that the miner's own device signed, in order, of one boot, which one of those
    accusations names by their leaf hashes;
-5. those samples show more use than the budget law allows (mint/budget.py), where the evidence is of use: no
-   number of lying detectors can convict a miner whose own device's samples do not show that. SSA's evidence (growth
-   where no kernel law holds, telemetry that cannot have been measured) lies in many ticks and no two samples can
-   show it: there the quorum's word counts, and the samples say where to look;
+5. those samples show more use than the budget law allows (mint/budget.py), where the evidence is of use, or more
+   work than the CPU time that they report explains (mint/work.py), where it is of work: no number of lying detectors
+   can convict a miner whose own device's samples do not show that. SSA's evidence (growth where no kernel law holds,
+   telemetry that cannot have been measured) lies in many ticks and no two samples can show it: there the quorum's
+   word counts, and the samples say where to look;
 6. what it says was done (since when, how much, by which evidence) is what its votes say: the evidence that most of
    them name, and of since and how much the middle one, which at most f_detectors liars cannot move beyond what an
    honest detector said.
@@ -35,9 +36,10 @@ from mint.merkle import leaf_hash
 from mint.messages.judgement import Accusation, Evidence, SampleRef, Verdict, Vote
 from mint.messages.sample import MinerReading, Sample
 from mint.sign_bytes import Stream
+from mint.work import Count, work_rule
 
-# The evidence that rests on the quorum alone (rule 5).
-BY_QUORUM = "ssa"
+# The evidence that rests on the quorum alone, and that of work (rule 5).
+BY_QUORUM, BY_WORK = "ssa", "work"
 # Where no counter says what was taken, there is nothing to take back: the quota stays low for a minute at 1 Hz.
 LEAST_FRAMES = 60
 
@@ -48,7 +50,8 @@ class Proven:
 
     `offence`: the how-many-eth of the miner, its rung of the ladder. `first` and `last` are the accused miner's
     readings on its own device's clock, within `boot`; `epoch` is that of the last one. `until` is the frame number
-    that the penalty lasts to at least. `excess_ns` is the CPU time used above entitlement between the readings.
+    that the penalty lasts to at least. `excess_ns` is the CPU time used above entitlement between the readings, or by
+    evidence of work that proven above what was reported.
     """
 
     miner: Miner
@@ -89,13 +92,19 @@ def verify_verdict(verdict: Verdict, charters: Mapping[bytes, SealedCharter]) ->
     if (verdict.began, verdict.evidence, verdict.excess_ns) != (said.began, said.evidence, said.excess_ns):
         raise Rejected(Reason.NOT_PROVEN, "it says something else of the offence than its votes")
     evidence = said.evidence
-    first, last, boot, epoch = _evidence(verdict, miner, accusations, trust)
+    read_first, read_last, samples = _evidence(verdict, miner, accusations, trust)
+    steal_ns = [sample.steal_ns for sample in samples]
+    first, last = window(read_first, steal_ns[0], read_last, steal_ns[1])
     if not first.before_ns <= first.after_ns <= last.before_ns <= last.after_ns:
         raise Rejected(Reason.NOT_PROVEN, "the times of the samples are not in order")
-    if evidence != BY_QUORUM and not charter.rule(miner).proves(first, last):
-        raise Rejected(
-            Reason.NOT_PROVEN, f"the samples do not show that {miner.name} took more than the law allows"
-        )
+    if evidence == BY_WORK:
+        excess_ns = _worked(charter, miner, read_first, read_last)
+    else:
+        excess_ns = excess(first, last, miner.entitlement.cpu_ppm) // 1_000_000
+        if evidence != BY_QUORUM and not charter.rule(miner).proves(first, last):
+            raise Rejected(
+                Reason.NOT_PROVEN, f"the samples do not show that {miner.name} took more than the law allows"
+            )
     return Proven(
         miner=miner,
         offence=verdict.offence,
@@ -104,11 +113,11 @@ def verify_verdict(verdict: Verdict, charters: Mapping[bytes, SealedCharter]) ->
         frame_hash=frame_hash,
         until=verdict.frame + _frames(charter, verdict.offence, evidence),
         evidence=evidence,
-        excess_ns=excess(first, last, miner.entitlement.cpu_ppm) // 1_000_000,
+        excess_ns=excess_ns,
         first=first,
         last=last,
-        boot=boot,
-        epoch=epoch,
+        boot=samples[1].boot,
+        epoch=read_last.epoch,
         charter=sealed,
     )
 
@@ -116,7 +125,29 @@ def verify_verdict(verdict: Verdict, charters: Mapping[bytes, SealedCharter]) ->
 def _frames(charter: Charter, offence: int, evidence: str) -> int:
     """How long the penalty lasts at least, in frames."""
     frames = charter.rung(offence).frames
-    return max(frames, LEAST_FRAMES) if evidence == BY_QUORUM else frames
+    return max(frames, LEAST_FRAMES) if evidence in (BY_QUORUM, BY_WORK) else frames
+
+
+def _worked(charter: Charter, miner: Miner, first: MinerReading, last: MinerReading) -> int:
+    """CPU time that the shares between two readings prove above what was reported, ns.
+
+    Raises:
+        Rejected: NOT_PROVEN, that CPU time explains them.
+    """
+    rule = work_rule(charter, miner)
+    if rule is None:
+        raise Rejected(Reason.NOT_PROVEN, f"nothing says how many shares a CPU-second of {miner.name} makes")
+    if first.epoch != last.epoch:
+        raise Rejected(
+            Reason.NOT_PROVEN, "the samples are of two epochs; what was used in between is not known"
+        )
+    counts = Count(first.usage_ns, first.shares), Count(last.usage_ns, last.shares)
+    if not rule.proves(*counts):
+        raise Rejected(
+            Reason.NOT_PROVEN,
+            f"the samples do not show that {miner.name} did more work than its CPU time explains",
+        )
+    return rule.excess_ns(*counts)
 
 
 def _accusations(verdict: Verdict, charter: Charter, trust: Trust) -> tuple[list[Accusation], bytes]:
@@ -180,8 +211,8 @@ def summary(accusations: Sequence[Accusation]) -> Summary:
 
 def _evidence(
     verdict: Verdict, miner: Miner, accusations: list[Accusation], trust: Trust
-) -> tuple[Reading, Reading, bytes, int]:
-    """The two readings (rule 4), with the boot and epoch they are of."""
+) -> tuple[MinerReading, MinerReading, tuple[Sample, Sample]]:
+    """The two readings (rule 4), and the samples that they are of."""
     named = {(accusation.first.leaf, accusation.last.leaf) for accusation in accusations}
     if (leaf_hash(verdict.first), leaf_hash(verdict.last)) not in named:
         raise Rejected(Reason.NOT_PROVEN, "the samples are not those the votes name")
@@ -195,11 +226,7 @@ def _evidence(
     last, sample_last = reading_in(opened_last, miner.name)
     if sample_first.boot != sample_last.boot:
         raise Rejected(Reason.NOT_PROVEN, "the samples are of two boots; their times do not compare")
-    return (
-        *window(first, sample_first.steal_ns, last, sample_last.steal_ns),
-        sample_last.boot,
-        last.epoch,
-    )
+    return first, last, (sample_first, sample_last)
 
 
 def window(

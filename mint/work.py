@@ -45,6 +45,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from mint.chain.shares import share_work
+from mint.charter.model import Charter, Miner
+
 PPM = 1_000_000
 NS_PER_S = 1_000_000_000
 S_PER_HOUR = 3600
@@ -121,6 +124,16 @@ class WorkRule:
         shares, used_ns = last.shares - first.shares, last.usage_ns - first.usage_ns
         worked_ns = shares * self.share_work * NS_PER_S * PPM // ((PPM + TOLERANCE_PPM) * self.hashes)
         return max(0, worked_ns - used_ns)
+
+
+def work_rule(charter: Charter, miner: Miner) -> WorkRule | None:
+    """The law for a miner of this charter; None where no ledger is mined or its class is not measured."""
+    kinds = {device.name: device.kind for device in charter.devices}
+    rates = {kind.name: kind.hashes_per_cpu_second for kind in charter.classes}
+    hashes = rates[kinds[miner.device]]
+    if charter.chain is None or hashes == 0:
+        return None
+    return WorkRule(hashes, share_work(charter, miner), miner.entitlement.cpu_ppm)
 
 
 def _up(number: int, by: int) -> int:

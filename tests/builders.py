@@ -48,7 +48,7 @@ MS = 1_000_000
 CFS_PERIOD = 100 * MS
 # A read takes this long when nothing disturbs it.
 BRACKET = 30_000
-SHARE_NS = 30 * MS  # CPU time that a share takes
+SHARE_NS = 33_400_000  # CPU time that a share takes: one in 334 ms at 0.1 CPU
 T0_MS = 1_800_000_000_000
 DETECTION = Detection("calibrated", 24, 12, 12, 24, 4, 1_281_500, 10, 17_000, 200, 600, 100, 30)
 LADDER = (Rung(500_000, 0), Rung(500_000, 300), Rung(250_000, 3600))
@@ -153,17 +153,21 @@ class Net:
 class CfsMiner:
     """A miner that always wants to run: it spends its quota at the beginning of every CFS period.
 
-    `factor` is its quota in entitlements; reads fall anywhere into a period, which is the noise.
+    `factor` is its quota in entitlements; reads fall anywhere into a period, which is the noise. `work` is what it
+    does in the CPU time that it reports, in times of what an honest miner does.
     """
 
     entitled_ppm: int
     begins_ns: int
     factor: float = 1.0
+    work: float = 1.0
     epoch: int = 1
     running: bool = True
     _spent: int = 0
     _periods: int = 0
     _counter: int = 0
+    _counted: int = 0
+    _worked: float = 0.0
 
     def usage_ns(self, now_ns: int) -> int:
         quota = round(self.factor * self.entitled_ppm * CFS_PERIOD / 1_000_000)
@@ -175,10 +179,16 @@ class CfsMiner:
         self._counter = max(self._counter, self._spent + min(quota, past - self._periods * CFS_PERIOD))
         return self._counter
 
+    def shares(self) -> int:
+        """Those that it has told, as of the last look at its counter."""
+        self._worked += (self._counter - self._counted) * self.work
+        self._counted = self._counter
+        return int(self._worked / SHARE_NS)
+
     def recreate(self) -> None:
         """Its parent cgroup is made anew: the counter begins at zero."""
         self.epoch += 1
-        self._spent = self._counter = 0
+        self._spent = self._counter = self._counted = 0
 
 
 @dataclass
@@ -200,7 +210,7 @@ class Edge:
     def reading(self, name: str, now_ns: int) -> MinerReading:
         model = self.miners[name]
         usage = model.usage_ns(now_ns + BRACKET // 2)
-        shares = usage // SHARE_NS
+        shares = model.shares()
         return MinerReading(
             name, model.epoch, now_ns, now_ns + BRACKET, usage, 0, 0, 0, 1 << 25, 0, -1, 100_000, True, shares
         )

@@ -64,7 +64,7 @@ class Accusation(Wire, frozen=True):
 
     The miner and that number are the offence's id: the frame says how many were decided before, so every detector
     counts alike. `began` is the frame it began at, as this detector sees it; `first` and `last` are the device's own
-    samples that show `excess_ns` of CPU time above entitlement between them.
+    samples that show `excess_ns` of CPU time above entitlement between them (evidence `work`: above what they report).
     """
 
     miner: Name
@@ -89,9 +89,9 @@ class Vote(Wire, frozen=True):
 class Verdict(Wire, frozen=True):
     """2 f_detectors + 1 votes that accuse one miner of one offence on one frame, with the samples in proof.
 
-    What was done is said for people: since frame `began`, `excess_ns` of CPU time above entitlement, by `evidence`. It
-    follows from the votes and the samples, and whoever checks a verdict checks that it does. The votes are its
-    certificate: whoever assembles and publishes it need not be trusted (mint/verdict.py).
+    What was done is said for people: since frame `began`, `excess_ns` of CPU time above entitlement, by `evidence`
+    (as in an accusation). It follows from the votes and the samples, and whoever checks a verdict checks that it
+    does. The votes are its certificate: whoever assembles and publishes it need not be trusted (mint/verdict.py).
     """
 
     fog: Name

@@ -20,7 +20,7 @@ from mint.frames import LogFrame, open_frame, resumes
 from mint.keys import network_id
 from mint.merkle import leaf_hash
 from mint.messages.judgement import Verdict
-from mint.verdict import BY_QUORUM, Proven, verify_verdict
+from mint.verdict import BY_QUORUM, BY_WORK, Proven, verify_verdict
 from network.verify.case import Page
 from network.verify.report import Report
 
@@ -223,9 +223,12 @@ class Verification:
 
 
 def _done(verdict: Verdict, proven: Proven) -> str:
-    taken = verdict.excess_ns / NS_PER_S
+    taken, above = (
+        verdict.excess_ns / NS_PER_S,
+        "what it reported" if verdict.evidence == BY_WORK else "entitlement",
+    )
     return (
-        f"{verdict.miner} took {taken:.3f} CPU-s above entitlement since frame {verdict.began}, by {verdict.evidence}; "
+        f"{verdict.miner} took {taken:.3f} CPU-s above {above} since frame {verdict.began}, by {verdict.evidence}; "
         f"offence {verdict.offence} is rung {verdict.offence} of the ladder, until frame {proven.until} at least"
     )
 
@@ -242,5 +245,11 @@ def _law(proven: Proven) -> str:
     said = f"two samples signed by {device} itself: {used:.3f} CPU-s in {time_s:.3f} s, entitled to {granted:g} CPU"
     if proven.evidence == BY_QUORUM:
         return f"{said}; this evidence lies in many ticks and rests on the quorum's word"
+    if proven.evidence == BY_WORK:
+        more_s = proven.excess_ns / NS_PER_S
+        return (
+            f"{said}; their shares took {more_s:.3f} CPU-s more, which no number of lying detectors can forge: it "
+            "reports too little, or its code is faster than the image, and the samples do not say which"
+        )
     allowed = proven.charter.charter.rule(proven.miner).allowed_ns / 1e6
     return f"{said}: more than the law's {allowed:.0f} ms above, which no number of lying detectors can forge"

@@ -52,9 +52,11 @@ class Recomputation:
             at = self._accused.get(offence)
             if at is not None and at <= verdict["frame"]:
                 report.holds(about, f"recomputed: the frames accuse it from frame {at} on")
-            elif not self._enough(verdict["frame"]):
+            elif not self._enough(verdict["frame"], verdict["began"]):
                 report.holds(
-                    about, f"not recomputed: that takes {HISTORY} frames before frame {verdict['frame']}"
+                    about,
+                    f"not recomputed: that takes {HISTORY} frames before frame {verdict['frame']}, and frame "
+                    f"{verdict['began']}",
                 )
             else:
                 report.breaks(about, "recomputed: these frames do not accuse it")
@@ -64,10 +66,12 @@ class Recomputation:
                 "recomputed", f"frame {at} accuses {offence[0]} of offence {offence[1]}, not decided here"
             )
 
-    def _enough(self, number: int) -> bool:
-        """Whether the frames before `number` are all that a detector would have begun with."""
+    def _enough(self, number: int, began: int) -> bool:
+        """Whether the frames before `number` are all that a detector would have begun with, and hold the offence."""
         before = [start for start in self._starts if start <= number]
-        return bool(before) and number <= self._last and (before[-1] == 1 or number - before[-1] >= HISTORY)
+        if not before or number > self._last:
+            return False
+        return before[-1] == 1 or (number - before[-1] >= HISTORY and before[-1] <= began)
 
 
 def _accusations(vote: bytes) -> tuple[Accusation, ...]:

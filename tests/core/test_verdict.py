@@ -305,7 +305,7 @@ def test_steal_time_excuses_up_to_the_overrun_and_no_further() -> None:
     assert verified(at_excess(burst + overrun + 1, steal_ns=60 * S)).excess_ns == burst + overrun + 1
 
 
-@pytest.mark.parametrize("evidence", ["budget", "pob", "work"])
+@pytest.mark.parametrize("evidence", ["budget", "pob"])
 def test_where_the_evidence_is_of_use_the_samples_have_to_show_the_excess(evidence: str) -> None:
     """A quorum of liars calls it what it likes; the device's own samples decide."""
     burst = NET.charter.rule(NET.charter.miners[0]).allowed_ns

@@ -14,6 +14,7 @@ from detectors.judge import LASTING, Finding, Judge, Terms
 from detectors.observation import Law, Observation
 from mint.charter.toml import setting
 from mint.messages.judgement import Evidence
+from mint.work import WorkRule
 from tests.detection.books import S
 
 Floats = NDArray[np.float64]
@@ -198,3 +199,81 @@ def test_a_restored_judge_goes_on_as_if_nothing_happened(cut: int) -> None:
         assert (mine.found, mine.convictions, mine.round) == (theirs.found, theirs.convictions, theirs.round)
         assert mine.levels_ns.tolist() == theirs.levels_ns.tolist()
     assert json.dumps(straight.state()) == json.dumps(other.state())
+
+
+# --- work -----------------------------------------------------------------------------------------------
+
+WORK = WorkRule(2_000_000, 2_000_000 * ENTITLED * 334 // 10**9, ENTITLED)
+
+
+def mined(percent: Floats, shares: Floats) -> list[Observation]:
+    """The counters of miners that showed so many shares in each tick."""
+    total = np.cumsum(np.vstack([np.zeros(MINERS), shares]), axis=0).astype(np.int64)
+    return [replace(one, shares=total[tick]) for tick, one in enumerate(counted(percent))]
+
+
+def poisson(ticks: int, seed: int = 2) -> Floats:
+    return np.random.default_rng(seed).poisson(3.0, (ticks, MINERS)).astype(float)
+
+
+def miners_of_a_ledger(law: Law = "kernel", **changes: object) -> Judge:
+    terms = [Terms(f"m{row}", ENTITLED, law, work=WORK) for row in range(MINERS)]
+    return Judge(terms, setting({**changes}, "test").detection, period_ns=S, f_miners=0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("law", ["kernel", "soft"])
+def test_work_that_use_does_not_explain_is_an_accusation_said_once(law: Law) -> None:
+    shares = poisson(200)
+    shares[120:, 3] *= 2
+    said = [
+        (tick, one) for tick, one in found(miners_of_a_ledger(law), mined(noisy(200), shares)) if one.decides
+    ]
+    ((tick, one),) = said
+    assert 120 < tick <= 180
+    assert (one.miner, one.detector) == ("m3", "work")
+    assert "it reports too little, or its code is faster than the image" in one.reason
+
+
+def test_an_honest_hour_of_a_ledger_accuses_nobody() -> None:
+    assert [
+        one for _, one in found(miners_of_a_ledger(), mined(noisy(3600), poisson(3600))) if one.decides
+    ] == []
+
+
+def test_without_a_rule_and_in_the_papers_preset_shares_say_nothing() -> None:
+    seen = mined(noisy(160), poisson(160) * 3)
+    assert [one for _, one in found(judge_of(["kernel"] * MINERS), seen) if one.decides] == []
+    assert [one for _, one in found(miners_of_a_ledger(preset="paper"), seen) if one.decides] == []
+
+
+def test_a_conviction_says_since_when_and_how_much_and_what_was_decided_on_is_past() -> None:
+    shares = poisson(260)
+    shares[120:, 3] *= 2
+    judge, at = miners_of_a_ledger(), []
+    for one in mined(noisy(260), shares):
+        spared = ["m3"] if at and one.number <= at[0][0] + 5 else []
+        at += [(one.number, found) for found in judge.step(one, spared).convictions]
+    assert {conviction.evidence for _, conviction in at} == {"work"}
+    number, first = at[0]
+    assert 100 <= first.since <= 130
+    assert first.excess_ns == pytest.approx((number - first.since) * SHARE, rel=0.3)
+    assert at[1][1].since >= number
+    assert at[-1][1].since in judge.origins(3)
+
+
+def test_books_of_work_go_on_after_they_were_put_away_and_begin_anew_under_another_rate() -> None:
+    shares = poisson(160)
+    shares[120:, 3] *= 2
+    seen = mined(noisy(160), shares)
+    judge, again = miners_of_a_ledger(), miners_of_a_ledger()
+    for one in seen[:125]:
+        judge.step(one)
+    again.restore(json.loads(json.dumps(judge.state())))
+    for one in seen[125:]:
+        assert judge.step(one).convictions == again.step(one).convictions
+    assert judge.work.above(3)
+    faster = replace(WORK, hashes=4_000_000)
+    terms = [replace(one, work=faster) if row == 3 else one for row, one in enumerate(judge.terms)]
+    kept = judge.adopt(terms, judge.detection, period_ns=S, f_miners=0)
+    assert "m3" not in kept
+    assert not judge.work.above(3)
