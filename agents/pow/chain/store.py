@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from agents.pow.chain.storage import Counted, Grown, Place, Stored
 from mint.chain.state import work_bytes
-from mint.errors import InputError
+from mint.errors import InputError, Rejected
 from mint.wire import Name, Nat, Wire, decode, encode
 
 # Raised whenever the tables change; SQLite keeps it in the file's header.
@@ -38,6 +39,10 @@ CREATE INDEX IF NOT EXISTS snapshot_at ON snapshot (height);
 CREATE TABLE IF NOT EXISTS total (miner TEXT PRIMARY KEY, shares INTEGER NOT NULL) STRICT;
 """
 _PLACE = "hash, parent, height, total_work, next_work"
+_AFTER = (
+    f"SELECT {_PLACE}, miner, works, data FROM block "  # noqa: S608 (of ours)
+    "WHERE on_chain = 1 AND height > ? ORDER BY height"
+)
 
 
 class _Works(Wire, frozen=True):
@@ -131,13 +136,9 @@ class ChainStore:
 
     def after(self, height: int) -> Iterator[Stored]:
         """The chain's blocks above this height, in order, read one by one."""
-        rows = self._db.execute(
-            f"SELECT {_PLACE}, miner, works, data FROM block "  # noqa: S608 (of ours)
-            "WHERE on_chain = 1 AND height > ? ORDER BY height",
-            (height,),
-        )
-        for *place, miner, works, data in rows:
-            yield Stored(_place_in(place), miner, dict(decode(works, _Works).of), data)
+        rows = self._db.execute(_AFTER, (height,))
+        for row in rows:
+            yield _stored_in(row)
 
     def snapshot(self, block: bytes) -> bytes | None:
         """The state after this block, where it was kept."""
@@ -147,6 +148,46 @@ class ChainStore:
     def totals(self) -> dict[str, int]:
         """How many shares each miner ever found."""
         return dict(self._db.execute("SELECT miner, shares FROM total"))
+
+
+class ChainReader:
+    """The chain for who only reads it, beside an agent that may be running or not.
+
+    Nothing is made or locked. Where SQLite has no log of its own lying beside (`-wal`), nobody has it open, and it is
+    read as it is: otherwise reading it would make one, which an agent under another user could not write.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """InputError when there is no such file."""
+        if not path.is_file():
+            raise InputError(
+                str(path), "is no ledger", "name the ledger-*.sqlite in the --state folder of an agent"
+            )
+        self._path = path
+
+    def blocks(self) -> Iterator[Stored]:
+        """The chain's blocks in order, as it was when the first of them is asked for.
+
+        Raises:
+            InputError: it is damaged, or another version's.
+        """
+        quiet = not self._path.with_name(self._path.name + "-wal").exists()
+        address = f"{self._path.resolve().as_uri()}?mode=ro{'&immutable=1' if quiet else ''}"
+        try:
+            with closing(sqlite3.connect(address, uri=True)) as db:
+                _check_version(db, self._path)
+                for row in db.execute(_AFTER, (0,)):
+                    yield _stored_in(row)
+        except (sqlite3.Error, Rejected, TypeError, ValueError) as error:
+            # A damaged file may hold anything anywhere, whatever its tables say.
+            raise InputError(
+                str(self._path), f"cannot be read as a ledger ({error})", "read that of another device"
+            ) from None
+
+
+def _stored_in(row: Sequence[Any]) -> Stored:
+    *place, miner, works, data = row
+    return Stored(_place_in(place), miner, dict(decode(works, _Works).of), data)
 
 
 def _row(stored: Stored) -> tuple[bytes | int | str, ...]:
