@@ -68,9 +68,9 @@ async def test_the_last_nonces_are_tried_and_then_it_waits_for_more(tmp_path: Pa
         heard.exchange.give("m1", last)
         with mining(program, tmp_path):
             assert await heard.shares(1, len(expected)) == expected
-            heard.exchange.give("m1", Work(2, some_data(10), target(16)))
-            _, number, _ = await heard.next()  # nothing more of the first came between
-            assert number == 2
+            heard.exchange.give("m1", Work(2, some_data(10), target(1 << 20)))
+            assert (await heard.next())[1] == 2  # nothing more of the first came between
+        assert heard.exchange.counts["m1"]["wrong"] == 0
 
 
 async def test_new_work_takes_the_place_of_old_for_good(tmp_path: Path, program: Program) -> None:
