@@ -18,6 +18,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -53,6 +54,8 @@ LOG = logging.getLogger("mint.fog")
 LOG.propagate = False
 LOG.addHandler(logging.NullHandler())
 
+# The same few topics again and again.
+matches = cache(topic_matches_sub)
 # Of a message: who sent it, who is to hear it, on which topic.
 Who = Callable[[str, str, str], bool]
 
@@ -130,8 +133,8 @@ class Part:
         if self.up and life == self.life:
             self.carry_out(self.part.receive(Incoming(topic, data, False, None, topic), self.fog.now))
 
-    def wake(self, life: int) -> None:
-        if not self.up or life != self.life:
+    def wake(self, at_ns: int, life: int) -> None:
+        if not self.up or life != self.life or at_ns != self.wakes_ns:  # it was set to an earlier time since
             return
         self.wakes_ns = -1
         if self.part.due_ns() > self.fog.now_ns:
@@ -154,10 +157,10 @@ class Part:
                 self.disk.keep(effect.what)
             else:
                 fog.told(self, effect, self.member.signed(effect, fog.now))
-        due_ns = self.part.due_ns()
+        due_ns = max(self.part.due_ns(), fog.now_ns + MS)
         if self.wakes_ns < 0 or due_ns < self.wakes_ns:
             self.wakes_ns = due_ns
-            fog.at(max(due_ns, fog.now_ns + MS), self.wake, self.life)
+            fog.at(due_ns, self.wake, due_ns, self.life)
 
 
 class Fog:
@@ -230,7 +233,7 @@ class Fog:
             self.deliver(sender, part, topic, data)
 
     def deliver(self, sender: str, part: Part, topic: str, data: bytes) -> None:
-        if not part.up or not any(topic_matches_sub(one, topic) for one in part.filters):
+        if not part.up or not any(matches(one, topic) for one in part.filters):
             return
         if not self.lost(sender, part.name, topic):
             delay_ns = self.delay_ns(sender, part.name, topic)
