@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,18 @@ ATTACKS = ("none", "double", "stubborn", "liar", "rogue-host")
 CLASSES = ("one", "two", "two-same-cpu")
 # A day on one processor.
 MOST_HOURS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What the command line asks for of simulated hours."""
+
+    hours: int
+    attack: str
+    classes: str
+    seed: int
+    jobs: int
+    without_mint: bool
 
 
 def fairness(  # noqa: PLR0917 - a command has as many options as it has
@@ -40,6 +53,13 @@ def fairness(  # noqa: PLR0917 - a command has as many options as it has
         bool, typer.Option("--without-mint", help="Only without MinT; else both, of the same seeds.")
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="The same seed, the same hours.")] = 2021,
+    chain: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Instead of simulated hours: a real ledger, the ledger-*.sqlite in an agent's --state folder.",
+        ),
+    ] = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw rewards over time and the cheat's share (PNG).")
     ] = None,
@@ -60,26 +80,43 @@ def fairness(  # noqa: PLR0917 - a command has as many options as it has
     _known("--classes", classes, CLASSES)
     picture = writable(plot, "--plot")
     try:
-        from network.fairness import report, running  # noqa: PLC0415 - the components, and numpy with them
-        from network.fairness.hours import Setting  # noqa: PLC0415
-        from network.fairness.summary import Summary  # noqa: PLC0415
-
-        if picture is not None:
-            from network.fairness.plot import png  # noqa: PLC0415
+        if chain is not None:
+            _stored(chain, picture, json=json)
+            return
+        run = Run(hours, attack, classes, seed, jobs or os.cpu_count() or 1, without_mint)
+        _simulated(run, picture, json=json)
     except ModuleNotFoundError as error:
         raise MachineError(
             f"{error.name} is not installed", "install MinT with the extra `research`"
         ) from None
-    settings = [Setting(attack, minted, classes) for minted in ([False] if without_mint else [False, True])]
+
+
+def _simulated(run: Run, picture: Path | None, *, json: bool) -> None:
+    from network.fairness import report, running  # noqa: PLC0415 - the components, and numpy with them
+    from network.fairness.hours import Setting  # noqa: PLC0415
+    from network.fairness.summary import Summary  # noqa: PLC0415
+
+    if picture is not None:
+        from network.fairness.plot import png  # noqa: PLC0415
     found = []
-    for setting in settings:
-        with progress("hours with MinT" if setting.minted else "hours without MinT") as tell:
-            found.append(
-                Summary(setting, running.run(setting, seed, hours, jobs or os.cpu_count() or 1, tell))
-            )
-    sys.stdout.write(report.data(found, seed) if json else report.text(found, seed))
+    for minted in (False,) if run.without_mint else (False, True):
+        setting = Setting(run.attack, minted, run.classes)
+        with progress("hours with MinT" if minted else "hours without MinT") as tell:
+            found.append(Summary(setting, running.run(setting, run.seed, run.hours, run.jobs, tell)))
+    sys.stdout.write(report.data(found, run.seed) if json else report.text(found, run.seed))
     if picture is not None:
         write_atomic(picture, png(found))
+
+
+def _stored(chain: Path, picture: Path | None, *, json: bool) -> None:
+    from network.fairness import stored, stored_report  # noqa: PLC0415 - numpy and scipy
+
+    if picture is not None:
+        from network.fairness.plot import ledger_png  # noqa: PLC0415
+    record = stored.read(chain)
+    sys.stdout.write(stored_report.data(record) if json else stored_report.text(record))
+    if picture is not None:
+        write_atomic(picture, ledger_png(record))
 
 
 def _known(option: str, value: str, known: tuple[str, ...]) -> None:

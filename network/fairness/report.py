@@ -104,9 +104,9 @@ def _tests(summaries: Sequence[Summary]) -> list[str]:
         ("shares", [one.paid for one in summaries]),
     ):
         rows += [
-            _row(f"{label}: all hours as one", [_p(one.pooled.p) for one in tests]),
+            _row(f"{label}: all hours as one", [tested(one.pooled.p) for one in tests]),
             _row("  hours below 0.05", [f"{_below(one):.0%}" for one in tests]),
-            _row("  uniform over hours", [_p(one.uniform) for one in tests]),
+            _row("  uniform over hours", [tested(one.uniform) for one in tests]),
         ]
     return rows
 
@@ -115,7 +115,8 @@ def _below(tests: Tests) -> float:
     return statistics.fmean(one.p < 1 - CONFIDENCE for one in tests.each)
 
 
-def _p(value: float) -> str:
+def tested(value: float) -> str:
+    """A p-value for people."""
     return "too few to tell" if math.isnan(value) else f"{value:.3g}"
 
 
@@ -140,34 +141,35 @@ def _plain(summary: Summary) -> dict[str, Any]:
     if summary.setting.attack != "none":
         cheat = {
             "miner": CHEAT,
-            "paid_work_times_fair": {name: _ends(summary.phase(name)) for name in PHASES},
+            "paid_work_times_fair": {name: ends(summary.phase(name)) for name in PHASES},
             "convicted_s": [one.convicted_s for one in summary.hours],
             "put_back_s": [one.put_back_s for one in summary.hours],
             "void_heights": [one.void for one in summary.hours],
         }
     return {
         "mint": summary.setting.minted,
-        "rewards_times_fair": {name: _ends(summary.times_fair(name)) for name in summary.names},
+        "rewards_times_fair": {name: ends(summary.times_fair(name)) for name in summary.names},
         "cheat": cheat or None,
         "jain": summary.jain,
         "gini": summary.gini,
         "convicted": summary.accused,
-        "chi_square": {"blocks": _tested(summary.blocks), "shares": _tested(summary.paid)},
+        "chi_square": {"blocks": _plain_tests(summary.blocks), "shares": _plain_tests(summary.paid)},
     }
 
 
-def _ends(one: Interval | None) -> list[float | None] | None:
-    return None if one is None else [_number(value) for value in (one.value, one.low, one.high)]
+def ends(one: Interval | None) -> list[float | None] | None:
+    """An estimate and the ends of its interval for programs."""
+    return None if one is None else [number(value) for value in (one.value, one.low, one.high)]
 
 
-def _tested(tests: Tests) -> dict[str, Any]:
+def _plain_tests(tests: Tests) -> dict[str, Any]:
     return {
-        "p": [_number(one.p) for one in tests.each],
-        "pooled_p": _number(tests.pooled.p),
-        "uniform_p": _number(tests.uniform),
+        "p": [number(one.p) for one in tests.each],
+        "pooled_p": number(tests.pooled.p),
+        "uniform_p": number(tests.uniform),
     }
 
 
-def _number(value: float) -> float | None:
+def number(value: float) -> float | None:
     """None for what is not known: JSON has no other word for it."""
     return value if math.isfinite(value) else None
