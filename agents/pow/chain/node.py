@@ -40,6 +40,7 @@ from mint.messages.chain import (
 from mint.messages.judgement import Verdict
 from mint.names import Role
 from mint.sign_bytes import Stream
+from mint.topics import Topics
 
 NS_PER_S, NS_PER_MS = 1_000_000_000, 1_000_000
 # Blocks and batches are of use while their chain is near its end; who was away longer asks.
@@ -56,6 +57,18 @@ SHOW_NS = 10 * NS_PER_S
 BURST = 32
 # As mint/answers.py: who catches up asks once a round trip.
 ANSWER_PAUSE_NS, ANSWER_BURST = 20 * NS_PER_MS, 16
+
+
+def subscriptions(topics: Topics, name: str) -> tuple[Subscription, ...]:
+    """What device `name` listens to for the ledger; also where there is none yet, for it may come with a charter."""
+    newest = Overflow.DROP_NEWEST
+    return (
+        Subscription(topics.block(), limit=256, overflow=newest),
+        Subscription(topics.share("+"), limit=1024, overflow=newest),
+        Subscription(topics.verdict("+", "+"), limit=256, overflow=newest),
+        Subscription(topics.block_request(), limit=64, overflow=newest),
+        Subscription(topics.block_reply(name), limit=4, overflow=newest),
+    )
 
 
 class Node:
@@ -85,6 +98,7 @@ class Node:
         self._stale = True  # the templates are of what is past
         self._terms = Terms(self._sealed)
         self._take_terms()
+        self._learn()
 
     # --- the miners ---
 
@@ -137,21 +151,14 @@ class Node:
         except Rejected as rejected:  # its miner is barred, say
             self._member.rejections.count(rejected, f"a block of {solved.template.header.miner}")
             return []
-        kept, *rest = self._grown(now)
-        return [kept, Post(self._member.topics.block(), data, expiry_s=EXPIRY_S), *rest]
+        effects = self._grown(now)
+        return [*effects[:1], Post(self._member.topics.block(), data, expiry_s=EXPIRY_S), *effects[1:]]
 
     # --- the component ---
 
     def subscriptions(self) -> Sequence[Subscription]:
         """Blocks, batches, verdicts, and what devices that lack blocks say."""
-        topics = self._member.topics
-        return (
-            Subscription(topics.block(), limit=256, overflow=Overflow.DROP_NEWEST),
-            Subscription(topics.share("+"), limit=1024, overflow=Overflow.DROP_NEWEST),
-            Subscription(topics.verdict("+", "+"), limit=256, overflow=Overflow.DROP_NEWEST),
-            Subscription(topics.block_request(), limit=64, overflow=Overflow.DROP_NEWEST),
-            Subscription(topics.block_reply(self._member.name), limit=4, overflow=Overflow.DROP_NEWEST),
-        )
+        return subscriptions(self._member.topics, self._member.name)
 
     def connected(self, now: Now) -> list[Effect]:
         """A connection stands (again): whatever was missed is asked for."""
@@ -274,12 +281,16 @@ class Node:
             return []
         effects: list[Effect] = [Keep(what)]
         if what.chain:
-            tip = self.tree.tip
-            self._pool.prune(tip.height)
-            self._showing.learn({name: tip.totals.get(name, 0) for name in self.totals})
+            self._pool.prune(self.tree.tip.height)
+            self._learn()
             self._stale = True
             effects += self._show()
         return effects
+
+    def _learn(self) -> None:
+        """Go on counting our miners' shares from what the chain has of them: our disk may have been lost."""
+        totals = self.tree.tip.totals
+        self._showing.learn({name: totals.get(name, 0) for name in self.totals})
 
     def _show(self) -> list[Effect]:
         """Show the shares that wait, to ourselves too."""
@@ -293,6 +304,7 @@ class Node:
             self._pool.batch(opened, batch, self._terms, self.tree.tip.height)
         except Rejected as rejected:  # by a new charter they are none any more
             self._member.rejections.count(rejected, "our own shares")
+            return self.counted()
         return [*self.counted(), Post(self._member.topics.share(self._member.name), data, expiry_s=EXPIRY_S)]
 
     def _up_to_date(self, now: Now) -> list[Effect]:

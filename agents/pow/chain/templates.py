@@ -61,11 +61,13 @@ class Templates:
         for gone in self._of.keys() - set(names):
             del self._of[gone]
         for name in names:
-            self._id += 1
-            header = Header(parent.hash, root, name, parent.height + 1, time_ms, parent.next_work, 0)
-            data = block_data(self._network, header)
-            work = content.terms.works[name]
             templates = self._of.setdefault(name, OrderedDict())
+            header = Header(parent.hash, root, name, parent.height + 1, time_ms, parent.next_work, 0)
+            # Two that are alike would have the same shares.
+            while (data := block_data(self._network, header)) in [one.data for one in templates.values()]:
+                header = msgspec.structs.replace(header, time_ms=header.time_ms + 1)
+            self._id += 1
+            work = content.terms.works[name]
             templates[self._id] = Template(self._id, header, content.transactions, work, data)
             while len(templates) > KEPT:
                 templates.popitem(last=False)
