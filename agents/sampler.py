@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -85,8 +85,9 @@ class Sampler:
             self._forget_all_but(expected)
         self.miners = miners
 
-    def sample(self) -> Sample:
-        """Read every miner once, in the order of their names."""
+    def sample(self, shares: Mapping[str, int] | None = None) -> Sample:
+        """Read every miner once, in the order of their names; `shares`: how many each has found for the ledger."""
+        found = shares or {}
         by_api = self._docker.take() if self._docker else {}
         readings: list[MinerReading] = []
         processes: dict[str, tuple[int, ...]] = {}
@@ -95,7 +96,7 @@ class Sampler:
             reading, pids = self._read(miner, hold) if hold else (by_api.get(miner), ())
             if reading is not None and self._sendable(reading):
                 self._last[miner] = reading
-                readings.append(reading)
+                readings.append(replace(reading, shares=found.get(miner, 0)))
                 if pids:
                     processes[miner] = pids
         if self._gpu is not None:

@@ -1,7 +1,8 @@
 """The agent: samples the miners of one device and tells the twin manager, until it is told to stop.
 
 A thin shell around agent.py (what to send, and when) and sampler.py (what is used): it owns the bus and the clocks.
-A broken broker, a full disk or a vanished container is said, and nothing stops for it.
+Beside them, on the same bus, is the device's part in the miners' ledger (mining.py). A broken broker, a full disk or a
+vanished container is said, and nothing stops for it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from pathlib import Path
 from agents.agent import Agent
 from agents.docker_watch import DockerWatch
 from agents.gpu import gpu_reader
+from agents.mining import Mining
+from agents.pow.chain.node import subscriptions
 from agents.sampler import Sampler
 from mint.bus import Quiet, Will
 from mint.containers.hierarchy import CGROUP_ROOT
@@ -69,19 +72,30 @@ class _Service:
         # Signed before the first birth, so that it is as old as this run: a hint for people, never evidence.
         death = self._agent.death(now())
         will = Will(death.topic, death.data, retain=death.retain, delay_s=WILL_DELAY_S)
-        self._bus = bus_of(node, self._agent.subscriptions(), will)
+        of_ledger = subscriptions(node.topics, node.name)
+        self._of_ledger = tuple(one.filter for one in of_ledger)
+        self._bus = bus_of(node, (*self._agent.subscriptions(), *of_ledger), will)
         self._courier = Courier(node, self._bus)
-        self._bus.on_connect(lambda _resumed: self._courier.send(self._agent.connected(now())))
+        self._mining = Mining(node, self._courier.send)
+        self._bus.on_connect(lambda _resumed: self._connected())
 
     async def run(self, stop: asyncio.Event) -> None:
-        async with self._bus, asyncio.TaskGroup() as tasks:
-            listening = tasks.create_task(self._listen(), name="agent listens")
+        async with self._bus, self._mining, asyncio.TaskGroup() as tasks:
+            beside = (
+                tasks.create_task(self._listen(), name="agent listens"),
+                tasks.create_task(self._mining.run(), name="ledger"),
+            )
             try:
                 await self._sample_until(stop)
             finally:
-                listening.cancel()
+                for task in beside:
+                    task.cancel()
             if self._bus.connected.is_set():
                 self._courier.send([self._agent.death(now())])  # leaving the bus waits for it
+
+    def _connected(self) -> None:
+        self._courier.send(self._agent.connected(now()))
+        self._mining.connected()
 
     async def _sample_until(self, stop: asyncio.Event) -> None:
         discovered_ns = time.monotonic_ns()
@@ -99,8 +113,9 @@ class _Service:
     def _sample_once(self) -> None:
         ring, connected = self._agent.ring, self._bus.connected.is_set()
         dropped = ring.dropped
-        sample, state = self._sampler.sample(), self._sampler.state()
+        sample, state = self._sampler.sample(self._mining.counted()), self._sampler.state()
         self._courier.send(self._agent.sampled(sample, state, now(), connected=connected))
+        self._mining.sampled(*ring.newest)
         if ring.dropped > dropped:
             why = "" if connected else " (there is no broker)"
             self._quiet.warning(
@@ -109,6 +124,9 @@ class _Service:
 
     async def _listen(self) -> None:
         async for incoming in self._bus.messages():
+            if incoming.filter in self._of_ledger:
+                self._mining.receive(incoming)
+                continue
             before = self._agent.charter
             self._courier.send(self._agent.receive(incoming, now()))
             if self._agent.charter is not before:
@@ -118,6 +136,7 @@ class _Service:
         if self._watch is not None:
             self._watch.period_s = self._node.charter.charter.period_ms / MS_PER_S
         self._discover()
+        self._mining.take_charter()
 
 
 async def _set_before(event: asyncio.Event, until_ns: int) -> bool:

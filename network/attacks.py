@@ -1,7 +1,8 @@
-"""How a miner cheats: what it raises its real quota to, behind MinT's back, and when.
+"""How a miner cheats: what it raises its real quota to, behind MinT's back, and when; and what else it does.
 
 The attacker is root on the miner's host. It writes the kernel's file directly, as a cheat would; it gives up
-once somebody has put the quota back.
+once somebody has put the quota back. It may have the device's agent lie for it (lying_agent.py), end the device's
+enforcer, or put another program in the pinned one's place.
 """
 
 from __future__ import annotations
@@ -15,7 +16,12 @@ from mint.errors import ContainerError, InputError
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """One way to cheat: how many do it, and the factor on the entitlement `t` seconds after it began."""
+    """One way to cheat: how many do it, and the factor on the entitlement `t` seconds after it began.
+
+    `lies`: the agent tells no more than is fair. `disarms`: the enforcer is ended as the attack begins. `swaps`: the
+    miner's program, which is pinned to plain code, is replaced by one that uses what the processor can do. `seconds`:
+    how long a demo takes that shows all of it.
+    """
 
     name: str
     about: str
@@ -25,6 +31,10 @@ class Attack:
     every_s: float = 0.0  # after each such time
     most: float = 1.0  # and never above this
     from_start: bool = False
+    lies: bool = False
+    disarms: bool = False
+    swaps: bool = False
+    seconds: float = 60.0
 
     def factor(self, t_s: float) -> float:
         """What the quota is multiplied by `t_s` seconds after the attack began."""
@@ -41,6 +51,25 @@ ATTACKS = {
         Attack("ramp", "one miner adds 1 % a second, up to double", 1, 1.01, 0.01, 1.0, 2.0),
         Attack(
             "from-start", "one miner runs at double its quota from the first second", 1, 2.0, from_start=True
+        ),
+        Attack(
+            "liar",
+            "one miner doubles its quota, and its agent tells half of what it uses",
+            1,
+            2.0,
+            lies=True,
+            seconds=150.0,
+        ),
+        Attack(
+            "rogue-host",
+            "one miner doubles its quota, and its host ends the enforcer",
+            1,
+            2.0,
+            disarms=True,
+            seconds=120.0,
+        ),
+        Attack(
+            "swap", "one miner runs faster code than the pinned program", 1, 1.0, swaps=True, seconds=90.0
         ),
         Attack("none", "everyone is honest", 0, 1.0),
     )

@@ -19,6 +19,8 @@ from mint.names import Role, checked_name
 from mint.node import OPERATOR_KEY, SIGNING_KEY, wall_ms
 from network.layout import Layout
 
+# The one device of a network that is founded.
+DEVICE = "edge1"
 # A charter is signed anew long before this; an expired one stops everything.
 CHARTER_DAYS = 730
 
@@ -28,7 +30,8 @@ class Plan:
     """A network to found: one fog, one machine, every part of it there.
 
     `cpu`: each miner's entitlement in CPUs; `law`: "kernel" or "soft" (mint/charter/model.py); `image`: what the
-    miners run, as the runtime names it.
+    miners run, as the runtime names it. `hashes_per_cpu_second`: what the devices hash, as measured; where it is (not
+    0) the miners mine a ledger of `block_interval_s`, whose blocks pay for the shares of `window_blocks`.
     """
 
     title: str
@@ -39,8 +42,11 @@ class Plan:
     f_detectors: int = 1
     f_miners: int = 3
     fog: str = "fog1"
-    device: str = "edge1"
+    device: str = DEVICE
     period_s: float = 1.0
+    hashes_per_cpu_second: int = 0
+    block_interval_s: float = 10.0
+    window_blocks: int = 60
 
     @property
     def miner_names(self) -> tuple[str, ...]:
@@ -186,7 +192,9 @@ def charter_text(plan: Plan, operator: SigningKey, keys: dict[str, SigningKey]) 
         "",
         "[[classes]]",
         'name = "local"',
+        f"hashes_per_cpu_second = {plan.hashes_per_cpu_second}",
         "",
+        *_chain(plan),
         "[[devices]]",
         f'name = "{plan.device}"',
         'class = "local"',
@@ -204,3 +212,17 @@ def charter_text(plan: Plan, operator: SigningKey, keys: dict[str, SigningKey]) 
             lines.append(f'image = "{plan.image}"')
         lines.append("")
     return "\n".join(lines)
+
+
+def _chain(plan: Plan) -> list[str]:
+    """The ledger, where the miners mine one: its first block takes all of them together one interval."""
+    if not plan.hashes_per_cpu_second:
+        return []
+    together = plan.hashes_per_cpu_second * plan.cpu * plan.miners
+    return [
+        "[chain]  # the ledger that the miners mine; whoever changes a number here begins another",
+        f"first_work = {max(1, round(together * plan.block_interval_s))}",
+        f"block_interval_s = {plan.block_interval_s:g}",
+        f"window_blocks = {plan.window_blocks}",
+        "",
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -12,8 +12,11 @@ from typing import Self
 
 import psutil
 
+from agents.pow.build import native
 from agents.pow.choose import choose, start_all
+from agents.pow.rate import rates
 from agents.pow.runtime import Runtime
+from agents.pow.work_folder import exchange_folder
 from mint.certificates import Authority
 from mint.charter.model import Charter
 from mint.charter.seal import SealedCharter, load_charter
@@ -24,14 +27,18 @@ from mint.names import Role, scope
 from mint.node import Node, NodeOptions, wall_ms
 from network.acl import acl
 from network.broker import Broker
-from network.founding import Plan, found, new_operator
+from network.founding import DEVICE, Plan, found, new_operator
 from network.layout import EDITING, MARK, RUNNING, Layout
-from network.processes import Child, component, environment_is_quiet
+from network.processes import Child, component, environment_is_quiet, lying
 
 # Miners together take at most half of the cores: the other half is the machine's, and MinT's.
 SHARE_OF_CORES = 0.5
 # Below this the kernel's 5 ms slices are coarser than the quota (mint/containers/model.py: 1 ms in 100 ms).
 MIN_CPU = 0.01
+
+# A local network is founded within seconds, and machines that others share are faster at one time than at another:
+# what so few runs show is not the most that an honest miner hashes. A fleet's classes are measured by `mint calibrate`.
+RUNS, MARGIN = 2, 1.1
 
 COMMANDS = {Role.MANAGER: "twin", Role.AGENT: "agent", Role.DETECTOR: "detector", Role.ENFORCER: "enforcer"}
 
@@ -66,9 +73,25 @@ class LocalNetwork:
         runtime: str | None,
         say: Say,
         port: int | None = None,
+        block_interval_s: float = 10.0,
+        program: Sequence[str] = (),
+        liar: str | None = None,
     ) -> None:
+        """What is there already in the folder goes on; what is not is founded.
+
+        Args:
+            layout: the folder.
+            miners: how many.
+            runtime: which one, if not the best that works here.
+            say: called with what is being done.
+            port: the broker's, if not a free one.
+            block_interval_s: of the ledger that a new network's miners mine.
+            program: options of every miner's program.
+            liar: the miner of which the device's agent tells too little, if any.
+        """
         self.layout, self.say = layout, say
         self._miners, self._wanted, self._port = miners, runtime, port
+        self._block_interval_s, self._program, self._liar = block_interval_s, tuple(program), liar
         self.children: dict[str, Child] = {}
         self.runtime: Runtime
         self.charter: SealedCharter
@@ -128,7 +151,8 @@ class LocalNetwork:
         founded = self.layout.charter.exists()
         if founded:
             self._load()
-            self._choose(self.charter.charter.network, self.say)
+            charter = self.charter.charter
+            self._choose(charter.network, mines=charter.chain is not None)
             self._check_law()
         else:
             self._found()
@@ -168,7 +192,8 @@ class LocalNetwork:
         # A founding that was cut short left nodes that trust another operator.
         shutil.rmtree(self.layout.root / "nodes", ignore_errors=True)
         operator = new_operator(self.layout)
-        self._choose(network_id(operator.public), self.say)
+        rate = self._rate()
+        self._choose(network_id(operator.public), mines=rate > 0)
         soft = self.runtime.name == "duty"
         plan = Plan(
             title=f"local network ({self.runtime.name})",
@@ -176,11 +201,28 @@ class LocalNetwork:
             cpu=fair_cpu(self._miners),
             law="soft" if soft else "kernel",
             image=self.runtime.digest,
+            hashes_per_cpu_second=rate,
+            block_interval_s=self._block_interval_s,
         )
         self.charter = found(self.layout, plan, operator)
 
-    def _choose(self, network: bytes, say: Say) -> None:
-        self.runtime = choose(scope(network), self.layout.miners, self._wanted, say)
+    def _rate(self) -> int:
+        """What the miner's program hashes here; 0 where it is the slow one that no ledger is mined with."""
+        try:
+            program = native(self.layout.miners / "program")
+            self.say("measuring how fast a miner hashes here")
+            best = max(rates(program, self._program, runs=RUNS))
+        except MachineError as error:
+            self.say(f"no ledger is mined: {error}")
+            return 0
+        return round(best * MARGIN)
+
+    def _choose(self, network: bytes, *, mines: bool) -> None:
+        where = scope(network)
+        exchange = exchange_folder(self.layout.state(DEVICE), where) if mines else None
+        self.runtime = choose(
+            where, self.layout.miners, self._wanted, self.say, exchange, program=self._program
+        )
         self.runtime.sweep()
 
     async def _start_broker(self, charter: Charter) -> None:
@@ -222,6 +264,8 @@ class LocalNetwork:
         if role in (Role.AGENT, Role.ENFORCER) and self.runtime.name == "duty":
             arguments += ["--duty-dir", str(self.layout.miners / "duty" / self._scope)]
         command = component(COMMANDS[role], *arguments)
+        if role is Role.AGENT and self._liar is not None:
+            command = lying(self._liar, *arguments)
         child = Child(name, command, self.layout.logs / f"{name}.log", self.say)
         self.children[name] = child
         child.start()

@@ -114,6 +114,11 @@ def component(command: str, *options: str) -> list[str]:
     return [sys.executable, "-m", "network.main", command, *options]
 
 
+def lying(miner: str, *options: str) -> list[str]:
+    """The command line of an agent that tells too little of `miner` (lying_agent.py)."""
+    return [sys.executable, "-m", "network.lying_agent", miner, "--", *options]
+
+
 def environment_is_quiet() -> None:
     """Numerical libraries in one thread a process: the arrays here are small, and the cores are the miners'."""
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from agents.pow import build
+from agents.pow.build import Program
 from agents.pow.runtime import CGROUP, DOCKER, DUTY, Runtime
 from agents.pow.runtime_cgroup import CgroupRuntime
 from agents.pow.runtime_duty import DutyRuntime
@@ -28,12 +30,14 @@ def choose(
     wanted: str | None,
     say: Callable[[str], None],
     exchange: Path | None = None,
+    *,
+    program: Sequence[str] = (),
 ) -> Runtime:
     """The runtime for the miners of `scope`; compiled programs and duty folders go below `state_dir`.
 
     `wanted` (one of "docker", "cgroup", "duty") leaves no choice. What was chosen and why is said by `say`. With the
     folder of an `exchange` (`work_folder.exchange_folder`) miners do what their agent gives them there; without, each
-    mines by itself.
+    mines by itself. `program`: further options of each miner's program.
 
     Raises:
         InputError: `scope` or `wanted` is none.
@@ -44,7 +48,7 @@ def choose(
         raise InputError("--runtime", f"{wanted!r} is not a runtime", f"use one of {', '.join(IN_ORDER)}")
     for name in IN_ORDER if wanted is None else (wanted,):
         try:
-            runtime = _make(name, scope, state_dir, say, exchange)
+            runtime = _make(name, scope, state_dir, say, exchange, program)
         except MachineError as error:
             if wanted is not None:
                 raise
@@ -72,30 +76,43 @@ _MEANS = {
 }
 
 
-def _make(
-    name: str, scope: str, state_dir: Path, say: Callable[[str], None], exchange: Path | None
+def _make(  # noqa: PLR0917 - what `choose` was given
+    name: str,
+    scope: str,
+    state_dir: Path,
+    say: Callable[[str], None],
+    exchange: Path | None,
+    program: Sequence[str],
 ) -> Runtime:
     cache = state_dir / "program"
     if name == DUTY:
-        return DutyRuntime(state_dir / "duty" / scope, build.native_or_reference(cache, say), exchange)
+        return DutyRuntime(
+            state_dir / "duty" / scope, _with(build.native_or_reference(cache, say), program), exchange
+        )
     here = hierarchy.detect()
     if not hierarchy.writable(here):
         if here.cpu is None:
             raise MachineError(f"there is no cpu controller below {CGROUP_ROOT}", "see `mint doctor`")
         raise MachineError(f"{here.cpu} cannot be written by this user", "run as root (sudo)")
     if name == CGROUP:
-        return CgroupRuntime(scope, here, build.native_or_reference(cache, say), exchange)
-    return _docker(scope, here, cache, exchange)
+        return CgroupRuntime(scope, here, _with(build.native_or_reference(cache, say), program), exchange)
+    return _docker(scope, here, cache, exchange, program)
 
 
-def _docker(scope: str, here: Hierarchy, cache: Path, exchange: Path | None) -> Runtime:
+def _with(program: Program, options: Sequence[str]) -> Program:
+    return replace(program, argv=(*program.argv, *options))
+
+
+def _docker(
+    scope: str, here: Hierarchy, cache: Path, exchange: Path | None, program: Sequence[str]
+) -> Runtime:
     client = docker_client()
     try:
         if not client.api.base_url.startswith("http+docker://"):
             raise MachineError(f"the Docker engine is elsewhere ({client.api.base_url})", "unset DOCKER_HOST")
         from agents.pow.runtime_docker import DockerRuntime  # noqa: PLC0415 - the docker package, see find.py
 
-        return DockerRuntime(scope, here, client, build.build(cache), exchange)
+        return DockerRuntime(scope, here, client, build.build(cache), exchange, options=program)
     except BaseException:
         client.close()
         raise

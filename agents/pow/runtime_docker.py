@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,11 @@ class DockerRuntime:
         client: docker.DockerClient,
         program: Path,
         exchange: Path | None,
+        *,
+        options: Sequence[str] = (),
     ) -> None:
+        """`program`: the compiled miner; `options`: what else it is started with."""
+        self._program_options = tuple(options)
         self._scope, self._here, self._client, self._exchange = scope, here, client, exchange
         self.digest = build_image(client, program)
         self._driver = str(client.info().get("CgroupDriver", CGROUPFS))
@@ -138,7 +143,7 @@ class DockerRuntime:
 
     def _command(self, miner: str) -> list[str]:
         work = [] if self._exchange is None else ["--work", f"{work_folder.MOUNTED}/{work_folder.SOCKET}"]
-        return ["--miner", miner, *work]
+        return ["--miner", miner, *work, *self._program_options]
 
     def _mounts(self, miner: str) -> list[Mount]:
         """The folder in which the miner's work is, and of all folders this one alone; it may connect, not write."""
