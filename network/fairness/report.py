@@ -47,7 +47,7 @@ def text(summaries: Sequence[Summary], seed: int) -> str:
 
 def interval(one: Interval | None) -> str:
     """An estimate with its 95 % interval, where there is one."""
-    if one is None:
+    if one is None or math.isnan(one.value):
         return "-"
     known = math.isfinite(one.low) and math.isfinite(one.high)
     return f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})" if known else f"{one.value:.3f}"
