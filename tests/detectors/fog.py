@@ -18,11 +18,9 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import cache
 from typing import Any
 
 import msgspec
-from paho.mqtt.client import topic_matches_sub
 
 from agents.agent import Agent
 from detectors.detector import Detector
@@ -45,6 +43,7 @@ from mint.rejections import Rejections
 from mint.verdict import verify_verdict
 from network.simulate.signing import HashKey, verifies
 from tests.builders import MS, T0_MS, Edge, Net, S
+from tests.matching import matches
 from twin_broker import storage as of_manager
 from twin_broker.manager import Manager
 
@@ -54,8 +53,6 @@ LOG = logging.getLogger("mint.fog")
 LOG.propagate = False
 LOG.addHandler(logging.NullHandler())
 
-# The same few topics again and again.
-matches = cache(topic_matches_sub)
 # Of a message: who sent it, who is to hear it, on which topic.
 Who = Callable[[str, str, str], bool]
 

@@ -11,8 +11,6 @@ import random
 from collections import defaultdict
 from dataclasses import dataclass
 
-from paho.mqtt.client import topic_matches_sub
-
 from mint import kinds
 from mint.envelope import Signer
 from mint.topics import may_write
@@ -21,6 +19,7 @@ from tests.fuzz.fog import Fog
 from tests.fuzz.forge import Forger
 from tests.fuzz.laws import Finding, Laws
 from tests.fuzz.proofs import Prover, kind_of
+from tests.matching import matches
 
 # No more detectors lie than f_detectors, which is one of four.
 CASTS: tuple[tuple[str, ...], ...] = (
@@ -111,7 +110,7 @@ class Lies:
             by_topic[topic].append(data)
         topics = sorted(by_topic)
         # What liars may say is worth more tries than what is refused for its sender.
-        theirs = [topic for topic in topics if any(topic_matches_sub(one, topic) for one in self._writes)]
+        theirs = [topic for topic in topics if any(matches(one, topic) for one in self._writes)]
         topic = rng.choice(theirs if theirs and rng.random() < 0.6 else topics)
         data = rng.choice(by_topic[topic])
         others = [rng.choice(by_topic[rng.choice(topics)]) for _ in range(3)]

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import msgspec
-from paho.mqtt.client import topic_matches_sub
 
 from agents.agent import Agent
 from detectors.detector import Detector
@@ -40,6 +39,7 @@ from mint.rejections import Rejections
 from network.simulate.signing import HashKey, verifies
 from tests.builders import BRACKET, MS, T0_MS, Edge, Net, S
 from tests.fuzz.disks import DetectorDisk, EnforcerDisk
+from tests.matching import matches
 from twin_broker.manager import Manager
 from twin_broker.storage import MemoryStorage
 
@@ -129,7 +129,7 @@ class Actor:
         self.filters = [subscription.filter for subscription in self.part.subscriptions()]
 
     def hears(self, topic: str) -> bool:
-        return any(topic_matches_sub(filter_, topic) for filter_ in self.filters)
+        return any(matches(filter_, topic) for filter_ in self.filters)
 
     def connected(self) -> None:
         self._call("connected", lambda: self.part.connected(self.fog.now))
