@@ -182,6 +182,8 @@ class _Door:
         finally:
             writing.cancel()
             await asyncio.wait((writing,))  # it lets go of the connection before that is closed
+            if not writing.cancelled():
+                writing.result()  # a mistake of ours is not hidden
             self._unread_since = None
 
     async def _write(self, connection: socket.socket) -> None:

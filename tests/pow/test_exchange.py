@@ -73,6 +73,17 @@ async def test_the_last_nonces_are_tried_and_then_it_waits_for_more(tmp_path: Pa
         assert heard.exchange.counts["m1"]["wrong"] == 0
 
 
+async def test_work_whose_last_nonce_was_told_is_not_given_again(tmp_path: Path, program: Program) -> None:
+    async with exchanging(tmp_path, "m1") as heard:
+        heard.exchange.give("m1", Work(1, some_data(9), 2**256 - 1, 2**64 - 1))
+        with mining(program, tmp_path):
+            assert await heard.next() == ("m1", 1, 2**64 - 1)
+        with mining(program, tmp_path):
+            await until(lambda: heard.exchange.counts["m1"]["connections"] == 2)
+            heard.exchange.give("m1", Work(2, some_data(10), target(1 << 16)))
+            assert (await heard.next())[1] == 2
+
+
 async def test_new_work_takes_the_place_of_old_for_good(tmp_path: Path, program: Program) -> None:
     numbers: list[int] = []
     async with exchanging(tmp_path, "m1") as heard:
