@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from enforcer.ledger import Count
+from enforcer.handling import see, take
 from enforcer.reconcile import Seen, Step, Wish
 from mint.boot import boot_id
 from mint.bus.quiet import Quiet
@@ -100,7 +100,7 @@ class Hands:
         Raises:
             ContainerError: it is gone.
         """
-        return await self._on(hold, lambda: self._see(hold, books=books))
+        return await self._on(hold, lambda: see(hold, self._boot, books=books))
 
     async def act(self, hold: Hold, wish: Wish, steps: Iterable[Step]) -> Seen:
         """Take the steps, and see what came of it.
@@ -116,24 +116,10 @@ class Hands:
             hold.close()
         self._disconnect()
 
-    def _see(self, hold: Hold, *, books: bool) -> Seen:
-        quota = hold.quota()
-        if not books:
-            return Seen(hold.miner, quota)
-        counters = hold.counters()
-        count = Count(self._boot, hold.epoch, counters.before_ns, counters.usage_ns)
-        return Seen(hold.miner, quota, hold.frozen(), count)
-
     def _act(self, hold: Hold, wish: Wish, steps: Iterable[Step]) -> Seen:
         for step in steps:
-            match step:
-                case Step.QUOTA:
-                    hold.set_quota(wish.quota)
-                case Step.FREEZE:
-                    hold.freeze()
-                case Step.THAW:
-                    hold.thaw()
-        return self._see(hold, books=True)
+            take(hold, step, wish)
+        return see(hold, self._boot, books=True)
 
     async def _on(self, hold: Hold, work: Callable[[], T]) -> T:
         if is_quick(hold):

@@ -7,12 +7,12 @@ them in production (agents/service.py, enforcer/service.py); the nodes here do w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 from agents.agent import Agent
 from detectors.detector import Detector
 from enforcer.enforcer import Enforcer, Look
-from enforcer.ledger import Count
-from enforcer.reconcile import Seen, Step, Wish
+from enforcer.handling import see, take
 from mint.bus.options import Incoming, Subscription
 from mint.bus.quiet import Quiet
 from mint.effects import Effect, Keep, Now, Post, Say
@@ -128,25 +128,17 @@ class Hands:
         hold = self._holds.get(miner)
         if hold is None:
             return
-        seen = self._see(hold, books=self.enforcer.keeps_books(miner))
+        seen = see(hold, self._boot, books=self.enforcer.keeps_books(miner))
         plan = self.enforcer.look(seen, self._host.now())
         if plan is None:
             return
         if plan.wish is not None and plan.steps:
             for step in plan.steps:
-                yield Do(_taken(hold, step, plan.wish))
-            seen = self._see(hold, books=True)
+                yield Do(partial(take, hold, step, plan.wish))
+            seen = see(hold, self._boot, books=True)
         elif plan.notes and seen.count is None:
-            seen = self._see(hold, books=True)
+            seen = see(hold, self._boot, books=True)
         self.enforcer.done(plan, seen, self._host.now())
-
-    def _see(self, hold: SimHold, *, books: bool) -> Seen:
-        quota = hold.quota()
-        if not books:
-            return Seen(hold.miner, quota)
-        counters = hold.counters()
-        count = Count(self._boot, hold.epoch, counters.before_ns, counters.usage_ns)
-        return Seen(hold.miner, quota, hold.frozen(), count)
 
     def _tell(self) -> Iterator[Post]:
         """Tell the oldest receipt that waits, if none is being told."""
@@ -154,14 +146,3 @@ class Hands:
         if waiting is not None and self._telling is None:
             self._telling, data = waiting
             yield Post(self._topic, data)
-
-
-def _taken(hold: SimHold, step: Step, wish: Wish) -> Callable[[], object]:
-    """A step of a plan, to be taken."""
-    match step:
-        case Step.QUOTA:
-            return lambda: hold.set_quota(wish.quota)
-        case Step.FREEZE:
-            return hold.freeze
-        case Step.THAW:
-            return hold.thaw
