@@ -93,7 +93,7 @@ class Attacker:
 
     def __init__(self, attack: Attack, holds: Mapping[str, Hold], entitled: Mapping[str, int]) -> None:
         """`entitled`: each miner's quota in microseconds a period when it is fair."""
-        self._attack, self._holds, self._entitled = attack, holds, entitled
+        self.attack, self._holds, self._entitled = attack, holds, entitled
         self._set: dict[str, int] = {}
         self.caught: set[str] = set()
 
@@ -102,7 +102,7 @@ class Attacker:
         for name, hold in self._holds.items():
             if name in self.caught:
                 continue
-            wanted = max(MIN_QUOTA_US, round(self._entitled[name] * self._attack.factor(t_s)))
+            wanted = max(MIN_QUOTA_US, round(self._entitled[name] * self.attack.factor(t_s)))
             try:
                 actual = hold.quota()
                 if name in self._set and actual.quota_us != self._set[name]:
@@ -114,9 +114,10 @@ class Attacker:
                 continue  # it is just being restarted; the next act finds it
 
     def restored(self) -> dict[str, bool]:
-        """Whether each cheat's quota is at its entitlement or below now."""
+        """Whether each cheat's quota is at its entitlement or below now; below, where it was not raised."""
         done = {}
         for name, hold in self._holds.items():
             quota = hold.quota().quota_us
-            done[name] = quota is not None and quota <= self._entitled[name]
+            most = self._entitled[name] - self.attack.swaps
+            done[name] = quota is not None and quota <= most
         return done

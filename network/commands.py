@@ -104,8 +104,14 @@ def _until_interrupted(work: Callable[[asyncio.Event], Coroutine[None, None, T]]
 def demo_(
     attack: Annotated[str, typer.Option(help=f"How they cheat: {', '.join(ATTACKS)}.")] = "double",
     seconds: Annotated[
-        float, typer.Option(min=5, max=86_400, help="How long it runs, from the first frame.")
-    ] = 60,
+        float | None,
+        typer.Option(
+            min=5,
+            max=86_400,
+            help="How long it runs, from the first frame.",
+            show_default="60, or what the attack needs",
+        ),
+    ] = None,
     once: Annotated[bool, typer.Option("--once", help="Unattended: lines instead of the live view.")] = False,
     report: Annotated[Path | None, typer.Option(help="Write the report as JSON to this file.")] = None,
     runtime: Runtime = None,
@@ -119,11 +125,12 @@ def demo_(
     Exit code 1 when an innocent was accused, or a cheat was not put back.
     """
     out = Console(highlight=False)
+    how = attack_named(attack)
     options = demo.DemoOptions(
         folder=folder or default_dir("demo"),
-        attack=attack_named(attack),
+        attack=how,
         miners=miners,
-        seconds=seconds,
+        seconds=how.seconds if seconds is None else seconds,
         runtime=_known(runtime),
         live=not once and out.is_terminal,
         report=writable(report, "--report"),

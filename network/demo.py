@@ -24,6 +24,8 @@ from mint.messages.receipt import Receipt
 from mint.names import Role
 from mint.verdict import verify_verdict
 from network.attacks import Attack, Attacker
+from network.demo_ledger import paid
+from network.founding import DEVICE, miner_names
 from network.layout import Layout
 from network.local import LocalNetwork, discard
 from network.report import Report
@@ -32,6 +34,10 @@ from network.report import Report
 LOOK_S = 0.02
 # Honest running before the attack: the figures for innocents and costs need some, people want it short.
 SETTLE_S, SETTLE_SHARE = 20.0, 0.3
+# Blocks often enough that a minute has some dozens; a fleet's are as its charter says.
+BLOCK_INTERVAL_S = 2.0
+# The pinned program of a demo in which one miner swaps it for one that uses what the processor can do.
+PLAIN = ("--path", "portable")
 # Sixteen containers on a slow card start in half a minute; without a frame after this something is broken.
 FIRST_FRAME_S = 60.0
 
@@ -137,10 +143,20 @@ async def _run(options: DemoOptions, layout: Layout, out: Console, stop: asyncio
     attack = options.attack
     begun = time.monotonic()
     say = _teller(out, begun)
-    network = LocalNetwork(layout, miners=options.miners, runtime=options.runtime, say=say)
+    network = LocalNetwork(
+        layout,
+        miners=options.miners,
+        runtime=options.runtime,
+        say=say,
+        block_interval_s=BLOCK_INTERVAL_S,
+        program=PLAIN if attack.swaps else (),
+        liar=_cheats(attack, miner_names(options.miners))[0] if attack.lies else None,
+    )
     async with network:
         charter = network.charter.charter
-        report = Report(network.runtime.name, len(charter.miners), attack.name, charter.period_ms / 1000)
+        report = Report(
+            network.runtime.name, len(charter.miners), attack.name, charter.period_ms / 1000, attack.disarms
+        )
         observer = Observer(report, network.charter, begun)
         async with asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(
@@ -159,6 +175,9 @@ async def _run(options: DemoOptions, layout: Layout, out: Console, stop: asyncio
                 meter = Meter(network)
                 await _play(options, network, report, stop, say)
                 meter.read(report)
+                report.paid = await asyncio.to_thread(
+                    paid, layout.state(DEVICE), report.attacked, report.attack_at
+                )
             finally:
                 stop.set()
                 await watching
@@ -170,14 +189,17 @@ async def _run(options: DemoOptions, layout: Layout, out: Console, stop: asyncio
 async def _start(attack: Attack, network: LocalNetwork, report: Report) -> None:
     """Start the miners; who cheats from the first second begins here."""
     if attack.from_start:
-        report.attacked, report.attack_at = _cheats(attack, network), time.time()
+        report.attacked, report.attack_at = _cheats(attack, _names(network)), time.time()
     await network.start_miners(dict.fromkeys(report.attacked, attack.start))
 
 
-def _cheats(attack: Attack, network: LocalNetwork) -> list[str]:
+def _names(network: LocalNetwork) -> tuple[str, ...]:
+    return tuple(miner.name for miner in network.charter.charter.miners)
+
+
+def _cheats(attack: Attack, names: tuple[str, ...]) -> list[str]:
     """In the middle of the list, so that a picture of it shows them between honest ones."""
-    names = [miner.name for miner in network.charter.charter.miners]
-    return names[len(names) // 2 :][: attack.cheats]
+    return list(names[len(names) // 2 :][: attack.cheats])
 
 
 async def _first_frame(observer: Observer, stop: asyncio.Event) -> None:
@@ -207,7 +229,7 @@ async def _play(
         say(f"all miners seen; {settle_s:.0f} s of honest mining before the attack: {attack.about}")
         if await _pause(stop, settle_s):
             return
-    cheats = _cheats(attack, network)
+    cheats = _cheats(attack, _names(network))
     entitled = {
         miner.name: Quota.of_ppm(miner.entitlement.cpu_ppm).quota_us or 0
         for miner in charter.miners
@@ -217,6 +239,10 @@ async def _play(
     if not attack.from_start:
         report.attacked, report.attack_at = cheats, time.time()
         say(f"attack: {', '.join(cheats)} ({attack.about})")
+        if attack.disarms:
+            await network.disarm()
+        if attack.swaps:
+            network.swap(cheats[0])
     began = time.monotonic()
     while time.monotonic() < ends and not stop.is_set():
         if not attack.from_start:
@@ -229,11 +255,12 @@ def _look(attacker: Attacker, report: Report, say: Callable[[str], None]) -> Non
     """Whether the kernel's files say that every cheat's quota is back."""
     if report.restored_at is not None or report.attack_at is None:
         return
+    what = "low" if attacker.attack.swaps else "back"
     with suppress(ContainerError):
         if report.verdict_at is not None and all(attacker.restored().values()):
             report.restored_at = time.time()
             report.periods_to_restore = (report.restored_at - report.attack_at) / report.period_s
-            say(f"the quota is back, {report.periods_to_restore:.1f} periods after the attack began")
+            say(f"the quota is {what}, {report.periods_to_restore:.1f} periods after the attack began")
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> bool:

@@ -51,8 +51,7 @@ class Plan:
     @property
     def miner_names(self) -> tuple[str, ...]:
         """The miners: m01, m02, ..."""
-        width = max(2, len(str(self.miners)))
-        return tuple(f"m{number:0{width}}" for number in range(1, self.miners + 1))
+        return miner_names(self.miners)
 
     @property
     def nodes(self) -> tuple[tuple[str, Role], ...]:
@@ -67,6 +66,12 @@ class Plan:
             ("console", Role.CONSOLE),
             ("watcher", Role.CONSOLE),
         )
+
+
+def miner_names(count: int) -> tuple[str, ...]:
+    """The names of so many miners: m01, m02, ..."""
+    width = max(2, len(str(count)))
+    return tuple(f"m{number:0{width}}" for number in range(1, count + 1))
 
 
 def new_operator(layout: Layout) -> SigningKey:

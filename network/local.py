@@ -30,6 +30,7 @@ from network.broker import Broker
 from network.founding import DEVICE, Plan, found, new_operator
 from network.layout import EDITING, MARK, RUNNING, Layout
 from network.processes import Child, component, environment_is_quiet, lying
+from network.swap import swap
 
 # Miners together take at most half of the cores: the other half is the machine's, and MinT's.
 SHARE_OF_CORES = 0.5
@@ -126,6 +127,20 @@ class LocalNetwork:
         }
         self.say(f"starting {len(quotas)} miners ({self.runtime.name})")
         await asyncio.to_thread(start_all, self.runtime, quotas)
+
+    async def disarm(self) -> None:
+        """The host ends its enforcer, for good."""
+        for node in self.charter.charter.nodes_of(Role.ENFORCER):
+            await self.children.pop(node.name).stop()
+
+    def swap(self, miner: str) -> None:
+        """The host puts another program in the place of a miner's (swap.py).
+
+        Raises:
+            MachineError: that cannot be done here.
+        """
+        exchange = exchange_folder(self.layout.state(DEVICE), self._scope)
+        swap(self.runtime, self._scope, miner, self.layout.miners / "program", exchange)
 
     def console(self) -> Node:
         """A node to look on with.

@@ -8,6 +8,11 @@ from dataclasses import asdict, dataclass, field
 from rich.console import Console
 from rich.table import Table
 
+from network.demo_ledger import Paid
+
+# Where the enforcer is gone, a cheat's shares that count, in fair ones: above that it would pay.
+MOST_AFTER = 1.1
+
 
 @dataclass(slots=True)
 class Report:
@@ -18,13 +23,14 @@ class Report:
     from the kernel, not from anyone's word) was at entitlement or below again. `periods_to_restore`: sampling
     periods from the attack to that. `innocents_accused`: other miners that any vote accused. `agent_*` and
     `fog_*`: CPU in percent of one core while everyone was honest and after, and memory; the fog is the twin
-    manager, the detectors and the enforcer together.
+    manager, the detectors and the enforcer together. `paid`: what the miners' ledger paid, where they mine one.
     """
 
     runtime: str
     miners: int
     attack: str
     period_s: float
+    disarmed: bool = False
     start_to_first_frame_s: float | None = None
     attacked: list[str] = field(default_factory=list)
     attack_at: float | None = None
@@ -40,10 +46,16 @@ class Report:
     agent_rss_mib: float | None = None
     fog_cpu_percent: float | None = None
     fog_rss_mib: float | None = None
+    paid: Paid | None = None
 
     def well(self) -> bool:
-        """Whether every cheat was put back, and nobody else accused."""
-        return not self.innocents_accused and (not self.attacked or self.restored_at is not None)
+        """Whether every cheat was put back, or where nobody was left to do that barred; and nobody else accused."""
+        if self.innocents_accused:
+            return False
+        if not self.attacked or self.restored_at is not None:
+            return True
+        after = None if self.paid is None else self.paid.after
+        return self.disarmed and after is not None and after <= MOST_AFTER
 
     def json(self) -> str:
         """The report for programs."""
@@ -74,10 +86,25 @@ class Report:
                 ("taken back, quota at entitlement again", self._after(self.repaid_at)),
             ]
         rows += [
+            *self._ledger(),
             ("innocents accused", ", ".join(self.innocents_accused) or "none"),
             ("agent", _cost(self.agent_cpu_percent, self.agent_rss_mib)),
             ("twin manager, detectors, enforcer", _cost(self.fog_cpu_percent, self.fog_rss_mib)),
         ]
+        return rows
+
+    def _ledger(self) -> list[tuple[str, str]]:
+        if self.paid is None:
+            return []
+        one = self.paid
+        rows = [("ledger", f"{one.blocks} blocks; Jain's index of rewards {one.jain:.3f}")]
+        if self.attacked:
+            course = ", ".join(
+                f"{part:.2f} {when}"
+                for when, part in (("before", one.before), ("during", one.during), ("after", one.after))
+                if part is not None
+            )
+            rows.append(("shares paid to each cheat, times fair", course))
         return rows
 
     def _after(self, moment: float | None) -> str:
