@@ -53,7 +53,7 @@ def test_every_share_that_was_shown_is_paid_once() -> None:
 def test_a_late_joiner_asks_for_ranges_and_has_the_same() -> None:
     fog = Fog(NET, ["edge1", "edge2"])
     fog.pass_time(15)  # until nobody else is expected
-    fog.run(150, ["m01", "m02"])
+    fog.run(130, ["m01", "m02"])
     late = fog.start("edge3", quiet=True)
     assert late.node.works() == {}
     fog.carry_out(late, late.node.connected(fog.now))
@@ -90,18 +90,18 @@ def test_two_parts_of_a_network_become_one_by_the_most_work() -> None:
     apart = fog.peers["edge3"]
     before = apart.node.tree.tip.height
     apart.cut = True
-    for _ in range(40):  # alone
+    for _ in range(25):  # alone
         fog.pass_time(5)
         fog.mine("m03", block=True)
     lonely = apart.node.tree.tip
-    assert lonely.height == before + 40
-    fog.run(90, ["m01", "m02"])
+    assert lonely.height == before + 25
+    fog.run(60, ["m01", "m02"])
     apart.cut = False
     fog.run(2, ["m01"])
     assert len(fog.tips()) == 1
     heavier = fog.peers["edge1"].node.tree.tip
     assert heavier.total_work > lonely.total_work
-    assert apart.store.on_chain(before + 40) != lonely.hash
+    assert apart.store.on_chain(before + 25) != lonely.hash
     assert [stored.place.hash for stored in apart.store.after(0)] == [
         stored.place.hash for stored in fog.peers["edge1"].store.after(0)
     ]
@@ -114,7 +114,7 @@ def test_a_branch_that_is_longer_than_a_reply_wins_where_it_has_more_work() -> N
     apart.cut = True
     fog.run(20, ["m01", "m02"])
     before = fog.peers["edge1"].node.tree.tip
-    for _ in range(150):
+    for _ in range(90):
         fog.pass_time(5)
         fog.mine("m03", block=True)
     assert apart.node.tree.tip.total_work > fog.peers["edge1"].node.tree.tip.total_work

@@ -315,7 +315,7 @@ def test_shares_of_a_barred_miner_are_not_paid_whenever_they_were_found() -> Non
     assert checked.works == {"m03": 4}  # of the same device
     state = barred
     during = MINE.shares(state, "m01", 1)
-    for _ in range(6):
+    for _ in range(8):  # the bar ends with the sixth
         state = MINE.after(state, "m02")
     after = MINE.shares(state, "m01", 5)
     assert MINE.checked(state, MINE.block(state, "m02", during, after)).works == {"m01": 20}
@@ -414,6 +414,7 @@ def test_a_state_comes_back_from_its_snapshot() -> None:
 def test_more_work_is_chosen_and_of_equal_work_the_smaller_hash() -> None:
     one, other = MINE.after(TENTH, "m01"), MINE.after(TENTH, "m02")
     assert better(one, other) == (one.hash < other.hash)
+    assert better(other, one) == (other.hash < one.hash)
     assert better(MINE.after(one), other)
     assert not better(one, MINE.after(other))
     assert not better(one, one)

@@ -87,10 +87,10 @@ def grown_wood(seed: int, blocks: int) -> Wood:
     return wood
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10**6), st.randoms(use_true_random=False))
 def test_any_order_of_arrival_gives_the_same_chain_and_the_same_pay(seed: int, rng: random.Random) -> None:
-    wood = grown_wood(seed, 24)
+    wood = grown_wood(seed, 18)
     found = []
     for order in (wood.datas, wood.datas[::-1], rng.sample(wood.datas, len(wood.datas))):
         kept = Kept()
@@ -105,10 +105,10 @@ def test_any_order_of_arrival_gives_the_same_chain_and_the_same_pay(seed: int, r
     assert found[0][0].hash == min(one.hash for one in wood.states if one.total_work == best)
 
 
-@settings(max_examples=15, deadline=None)
-@given(st.integers(0, 10**6), st.integers(0, 24))
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 18))
 def test_a_tree_goes_on_from_its_disk(seed: int, at: int) -> None:
-    wood = grown_wood(seed, 24)
+    wood = grown_wood(seed, 18)
     whole, first = Kept(), Kept()
     for data in wood.datas:
         whole.add(data)
