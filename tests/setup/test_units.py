@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from agents.pow.work_folder import exchange_folder
 from tests.setup.machine import missing
 from tests.setup.units import FOLDER, services
 
@@ -141,6 +142,14 @@ def test_commands(name: str, component: str) -> None:
     assert given["--charter"].startswith("/etc/mint/")
     assert given["--keys"] == f"/etc/mint/keys/{given['--node']}"
     assert given["--state"] == f"/var/lib/{unit.last('Service', 'StateDirectory')}"
+
+
+@pytest.mark.parametrize("name", ["mint-agent", "mint-miners"])
+def test_agent_and_miners_meet_in_a_folder_that_both_may_write(name: str) -> None:
+    state = Path("/var/lib", UNITS[name].last("Service", "StateDirectory"))
+    folder = exchange_folder(state, "scope")
+    assert folder.parent == Path("/var/lib/mint/exchange")
+    assert "mint/exchange" in UNITS[name].words("Service", "StateDirectory")
 
 
 def test_the_environment_file_names_what_the_units_use() -> None:
