@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 
 import pytest
 
 from network.simulate.run import run
 from network.simulate.scenarios import draw_plan
 from network.simulate.seeds import examined
-from tests.simulate.mutations import MUTATIONS, Mutation
+from tests.simulate.mutations import MUTATIONS
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
-def test_a_mistake_is_found(mutation: Mutation, monkeypatch: pytest.MonkeyPatch) -> None:
-    mutation.patch(monkeypatch)
-    result = run(draw_plan(mutation.scenario, mutation.seed, mutation.minutes))
-    assert result.rule in mutation.breaks, result.text
+def broken(number: int) -> tuple[str | None, str]:
+    """What the mistake of this number breaks, and how."""
+    mutation = MUTATIONS[number]
+    with pytest.MonkeyPatch.context() as patch:
+        mutation.patch(patch)
+        result = run(draw_plan(mutation.scenario, mutation.seed, mutation.minutes))
+    return result.rule, result.text
+
+
+@pytest.fixture(scope="module")
+def runs() -> Iterator[list[Future[tuple[str | None, str]]]]:
+    """A run with each mistake, on every processor there is."""
+    pool = ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("forkserver"))
+    yield [pool.submit(broken, number) for number in range(len(MUTATIONS))]
+    pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("number", range(len(MUTATIONS)), ids=lambda number: MUTATIONS[number].name)
+def test_a_mistake_is_found(number: int, runs: list[Future[tuple[str | None, str]]]) -> None:
+    rule, text = runs[number].result()
+    assert rule in MUTATIONS[number].breaks, text
 
 
 def test_there_are_enough_of_them_and_they_break_all_kinds_of_guarantees() -> None:
