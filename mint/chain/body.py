@@ -18,6 +18,7 @@ Shares of a miner that is barred, now or at the height that they were mined for,
 from __future__ import annotations
 
 import hashlib
+from itertools import takewhile
 
 from mint.chain.header import block_data
 from mint.chain.penalties import Bar, bar, barred
@@ -100,11 +101,15 @@ class Body:
         anchored = self.offences.get(verdict.miner, self._parent.offences.get(verdict.miner, 0))
         if verdict.offence <= anchored:
             raise Rejected(Reason.REPLAYED, f"offence {verdict.offence} of {verdict.miner} is anchored")
-        charters: dict[bytes, SealedCharter] = {sealed.hash: sealed for sealed in self.charters}
-        proven = verify_verdict(verdict, charters)
+        proven = verify_verdict(verdict, self._charters_with(verdict.miner))
         self.bars.append(bar(self._ledger.chain, proven, self._height))
         self.offences[verdict.miner] = verdict.offence
         self._verdicts += 1
+
+    def _charters_with(self, miner: str) -> dict[bytes, SealedCharter]:
+        """The charters since this miner came; before that, another may have had its name."""
+        since = takewhile(lambda one: miner in one.charter.miners_by_name(), reversed(self.charters))
+        return {sealed.hash: sealed for sealed in since}
 
     def _batch(self, data: bytes) -> None:
         terms = self.in_force()

@@ -140,6 +140,15 @@ def state_after(ledger: Ledger, parent: State, read: Read, body: Body) -> State:
     # Shares may be shown some blocks after they were mined.
     oldest = header.height - STALE_BLOCKS
     bars = (*parent.bars, *body.bars)
+    offences = {**parent.offences, **body.offences} if body.offences else parent.offences
+    totals = {**parent.totals, **body.totals} if body.totals else parent.totals
+    terms = body.in_force()
+    if terms is not parent.terms:
+        # A miner that is taken out of the charter is forgotten: another may have its name later.
+        there = terms.works.keys()
+        bars = tuple(one for one in bars if one.miner in there)
+        offences = {name: number for name, number in offences.items() if name in there}
+        totals = {name: total for name, total in totals.items() if name in there}
     return State(
         hash=read.hash,
         height=header.height,
@@ -147,11 +156,11 @@ def state_after(ledger: Ledger, parent: State, read: Read, body: Body) -> State:
         times=times,
         clock_ms=clock_ms,
         steps=(*parent.steps[1 - STALE_BLOCKS :], step),
-        terms=body.terms,
+        terms=terms,
         charters=body.charters,
         bars=tuple(one for one in bars if one.last >= oldest) if bars else (),
-        offences={**parent.offences, **body.offences} if body.offences else parent.offences,
-        totals={**parent.totals, **body.totals} if body.totals else parent.totals,
+        offences=offences,
+        totals=totals,
     )
 
 
