@@ -17,6 +17,8 @@ import requests.exceptions
 from docker.errors import DockerException
 from hypothesis import settings
 
+from agents.pow.build import Program as MinerProgram
+from agents.pow.build import native
 from mint.errors import MachineError
 from network.mosquitto_program import Program, find_mosquitto
 from tests.setup.machine import in_ci, missing
@@ -42,6 +44,21 @@ def mosquitto_program() -> Program:
         return find_mosquitto()
     except MachineError:
         missing("Mosquitto")
+
+
+@pytest.fixture(scope="session")
+def program_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the miner is compiled, once."""
+    return tmp_path_factory.mktemp("program")
+
+
+@pytest.fixture(scope="session")
+def miner_program(program_cache: Path) -> MinerProgram:
+    """miner.c, compiled here."""
+    try:
+        return native(program_cache)
+    except MachineError as error:
+        missing(f"a C compiler ({error})")
 
 
 def _connected() -> docker.DockerClient | None:
