@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import random
+import shutil
+import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -29,6 +33,21 @@ from tests.builders import Net, key_of
 WITHIN_S = 20.0
 
 
+@cache
+def provisioned(names: tuple[str, ...]) -> tuple[Authority, Path]:
+    """An authority, and the `--keys` folder of each of these nodes; made once, for every file of them is synced."""
+    authority, made = Authority.new("test"), Path(tempfile.mkdtemp(prefix="ground-"))
+    atexit.register(shutil.rmtree, made)
+    for name in names:
+        keys = made / name
+        key_of(name).save(keys / SIGNING_KEY)
+        (keys / OPERATOR_KEY).write_text(key_of("operator").public.hex() + "\n")
+        cert, key = authority.issue_client(name).save(keys, "tls")
+        assert (cert.name, key.name) == (TLS_CERTIFICATE, TLS_KEY)
+        (keys / CA_CERTIFICATE).write_bytes(authority.cert)
+    return authority, made
+
+
 class Ground:
     """Folders of every node of `net`; `async with` starts the broker they meet at.
 
@@ -40,20 +59,12 @@ class Ground:
         self.charter = folder / "charter.signed"
         folder.mkdir(parents=True, exist_ok=True)
         self.charter.write_bytes(net.sealed.data)
-        self.authority = Authority.new("test")
         # Whoever holds the operator's key may publish charters; it is on no machine of the network.
         roles = {**net.roles, "operator": Role.OPERATOR}
+        self.authority, made = provisioned(tuple(roles))
         for name in roles:
-            self._provision(name)
+            shutil.copytree(made / name, folder / name)
         self.broker = Broker(folder / "broker", self.authority, acl(roles.items(), net.sealed.topics()))
-
-    def _provision(self, name: str) -> None:
-        keys = self.folder / name
-        key_of(name).save(keys / SIGNING_KEY)
-        (keys / OPERATOR_KEY).write_text(self.net.operator.public.hex() + "\n")
-        cert, key = self.authority.issue_client(name).save(keys, "tls")
-        assert (cert.name, key.name) == (TLS_CERTIFICATE, TLS_KEY)
-        (keys / CA_CERTIFICATE).write_bytes(self.authority.cert)
 
     def options(self, name: str) -> NodeOptions:
         return NodeOptions(

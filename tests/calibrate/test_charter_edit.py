@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 from pathlib import Path
 
@@ -86,11 +87,17 @@ def test_a_dotted_key_and_what_is_to_be_pasted() -> None:
     assert lines(7.0) == "[detection]\nssa_threshold = 7.0\n"
 
 
-@pytest.fixture
-def charter(tmp_path: Path) -> Path:
-    layout = Layout(tmp_path / "fleet")
+@pytest.fixture(scope="module")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network's folder."""
+    layout = Layout(tmp_path_factory.mktemp("founded") / "fleet")
     found(layout, Plan("Zürich \\ north", miners=3, cpu=0.1), new_operator(layout))
-    return layout.charter_toml
+    return layout.root
+
+
+@pytest.fixture
+def charter(founded: Path, tmp_path: Path) -> Path:
+    return Layout(shutil.copytree(founded, tmp_path / "fleet")).charter_toml
 
 
 def test_a_charter_is_written_and_read(charter: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,11 +52,17 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def charter(tmp_path: Path) -> Path:
-    layout = Layout(tmp_path / "fleet")
+@pytest.fixture(scope="module")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network's folder."""
+    layout = Layout(tmp_path_factory.mktemp("founded") / "fleet")
     found(layout, Plan("", miners=3, cpu=0.1), new_operator(layout))
-    return layout.charter_toml
+    return layout.root
+
+
+@pytest.fixture
+def charter(founded: Path, tmp_path: Path) -> Path:
+    return Layout(shutil.copytree(founded, tmp_path / "fleet")).charter_toml
 
 
 def test_a_threshold_from_a_recorded_trace(mint: Mint, recorded: Path, charter: Path, tmp_path: Path) -> None:

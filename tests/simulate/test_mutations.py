@@ -45,6 +45,7 @@ def test_there_are_enough_of_them_and_they_break_all_kinds_of_guarantees() -> No
     }  # fmt: skip
 
 
+@pytest.mark.timeout(300)
 def test_without_a_mistake_nothing_is_found() -> None:
     """What the mistakes are found in holds by itself."""
     drawn = sorted({(mutation.scenario, mutation.seed, mutation.minutes) for mutation in MUTATIONS})
