@@ -23,11 +23,19 @@ def with_next(times: tuple[int, ...], time_ms: int) -> tuple[int, ...]:
     return (*times[1 - MEDIAN_BLOCKS :], time_ms)
 
 
+class Early(Rejected):
+    """A block is of a time to come: it may be taken from `due_ms` on (Unix ms, on the receiver's clock)."""
+
+    def __init__(self, time_ms: int, now_ms: int, tolerance_ms: int) -> None:
+        super().__init__(Reason.FUTURE, f"a block of {time_ms - now_ms} ms from now")
+        self.due_ms = time_ms - tolerance_ms
+
+
 def check_now(time_ms: int, now_ms: int, tolerance_ms: int) -> None:
     """Check a block's time against the receiver's.
 
     Raises:
-        Rejected: FUTURE, it is of a time to come.
+        Early: it is of a time to come.
     """
     if time_ms > now_ms + tolerance_ms:
-        raise Rejected(Reason.FUTURE, f"a block of {time_ms - now_ms} ms from now")
+        raise Early(time_ms, now_ms, tolerance_ms)

@@ -7,6 +7,7 @@ import random
 import pytest
 
 from mint.errors import Reason
+from mint.messages.chain import MAX_REPLY_BLOCKS
 from tests.chain.fog import Fog
 from tests.chain.mine import Mine, net
 
@@ -107,19 +108,20 @@ def test_two_parts_of_a_network_become_one_by_the_most_work() -> None:
     ]
 
 
-def test_a_branch_that_is_longer_than_a_reply_wins_where_it_has_more_work() -> None:
+def test_a_branch_wins_that_has_more_work_only_after_several_replies() -> None:
     fog = Fog(NET)
     fog.run(3)
     apart = fog.peers["edge3"]
     apart.cut = True
-    fog.run(20, ["m01", "m02"])
+    fog.run(45, ["m01"])
     before = fog.peers["edge1"].node.tree.tip
-    for _ in range(90):
-        fog.pass_time(5)
+    for _ in range(110):  # after a pause, so that each is less work
+        fog.pass_time(10)
         fog.mine("m03", block=True)
-    assert apart.node.tree.tip.total_work > fog.peers["edge1"].node.tree.tip.total_work
+    branch = [stored.place for stored in apart.store.after(3)]
+    assert branch[MAX_REPLY_BLOCKS].total_work < before.total_work < branch[-1].total_work
     apart.cut = False
-    fog.pass_time(5)
+    fog.pass_time(20)
     fog.mine("m03", block=True)
     assert len(fog.tips()) == 1
     assert fog.peers["edge1"].store.on_chain(before.height) != before.hash

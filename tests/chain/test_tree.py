@@ -238,6 +238,7 @@ def test_who_breaks_a_blocks_envelope_does_not_keep_the_block_out() -> None:
     assert kept.refused(data[:-1] + bytes([data[-1] ^ 1])) is Reason.BAD_SIGNATURE
     assert kept.refused(data + b"\0") is Reason.MALFORMED
     assert kept.add(data)
+    assert kept.add(MINE.block(kept.tree.tip)), "nor what stands on it"
 
 
 def test_a_block_of_a_time_to_come_may_come_again() -> None:

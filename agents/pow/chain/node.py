@@ -26,6 +26,7 @@ from agents.pow.chain.tree import Added, Tree
 from agents.pow.work import Work
 from mint.bus.options import Incoming, Overflow, Subscription
 from mint.chain.state import Terms, ledger_of
+from mint.chain.times import Early
 from mint.effects import Effect, Keep, Now, Post, Say
 from mint.envelope import Opened, ReplayGuard, open_envelope
 from mint.errors import Reason, Rejected
@@ -88,7 +89,7 @@ class Node:
         pause_ns = self._ledger.chain.block_interval_ms * NS_PER_MS // 2
         self._blocks, self._batches = Allowance(pause_ns, BURST), Allowance(pause_ns, BURST)
         self._asking = Allowance(ANSWER_PAUSE_NS, ANSWER_BURST)
-        # Who has a block of a time to come, and when that is (Unix ms).
+        # Who has a block of a time to come, and when that is (monotonic ns).
         self._later: dict[str, int] = {}
         # Whom we asked last, and how far its chain was read, which may lie beside ours.
         self._holder = ""
@@ -173,7 +174,7 @@ class Node:
 
     def due_ns(self) -> int:
         """When `tick` is due, on the monotonic clock."""
-        due = [self._catching_up.due_ns(), self._renew_ns]
+        due = [self._catching_up.due_ns(), self._renew_ns, *self._later.values()]
         if self._showing.waiting:
             due.append(self._show_ns)
         return min(due)
@@ -184,7 +185,7 @@ class Node:
         effects: list[Effect] = []
         if self._showing.waiting and now.monotonic_ns >= self._show_ns:
             effects += self._show()
-        for holder in [name for name, at_ms in self._later.items() if at_ms <= now.wall_ms]:
+        for holder in [name for name, at_ns in self._later.items() if at_ns <= now.monotonic_ns]:
             del self._later[holder]
             self._catching_up.want(holder, now.monotonic_ns)
         if now.monotonic_ns >= self._renew_ns:
@@ -226,8 +227,9 @@ class Node:
         except Rejected as rejected:
             if rejected.reason is Reason.ORPHAN:
                 self._catching_up.want(sender, now.monotonic_ns)
-            if rejected.reason is Reason.FUTURE:
-                self._later[sender] = now.wall_ms + self._tolerance_ms
+            if isinstance(rejected, Early):
+                due_ns = now.monotonic_ns + (rejected.due_ms - now.wall_ms) * NS_PER_MS
+                self._later[sender] = min(self._later.get(sender, due_ns), due_ns)
             raise
 
     def _batch(self, opened: Opened, batch: ShareBatch, now: Now) -> list[Effect]:
