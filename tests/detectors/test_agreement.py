@@ -9,6 +9,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from detectors.follower import HISTORY
+from mint.messages.frame import MAX_REPLY_FRAMES
 from tests.builders import MS
 from tests.detectors.fog import FastNet, Fog
 
@@ -150,14 +151,18 @@ def test_one_that_begins_in_the_middle_agrees_although_it_saw_the_offence_begin_
     assert fog.faults == []
 
 
-def test_a_long_log_is_begun_near_its_end() -> None:
+def test_a_long_log_is_begun_near_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    history = 4 * MAX_REPLY_FRAMES  # several replies are needed, as for all of HISTORY
+    assert history < HISTORY
+    monkeypatch.setattr("detectors.follower.HISTORY", history)
+    monkeypatch.setattr("detectors.course.HISTORY", history)
     fog = Fog(off=["det2"])
-    fog.run(HISTORY + 60)
+    fog.run(history + 60)
     fog.up("det2")
     fog.run(10)
     assert fog.number("det2") == fog.newest
     first = fog.parts["det2"].disk.log.frames(0, 1)[0].number
-    assert fog.newest - HISTORY - 15 < first <= fog.newest - HISTORY + 5
+    assert fog.newest - history - 15 < first <= fog.newest - history + 5
     fog.run(20)
     assert fog.votes["det2"]
 
