@@ -17,7 +17,7 @@ from agents.pow.chain.store import ChainStore
 from agents.pow.chain.templates import KEPT, Templates
 from agents.pow.chain.tree import Tree
 from mint import kinds
-from mint.chain.header import meets, pow_hash
+from mint.chain.header import meets, pow_hash, target
 from mint.chain.state import STALE_BLOCKS, State, Terms
 from mint.envelope import open_envelope
 from mint.errors import Reason, Rejected
@@ -211,6 +211,17 @@ def test_a_nonce_that_meets_the_blocks_target_is_a_block(templates: Templates) -
     assert solved.block is not None
     data = NET.signer("edge1").object(solved.block)
     assert MINE.checked(FIRST, data).state.height == 2
+
+
+def test_a_block_that_is_easier_than_a_share_is_found_all_the_same(templates: Templates) -> None:
+    hard = Terms(net(classes=(msgspec.structs.replace(CLASSES[0], hashes_per_cpu_second=10_000),)).sealed)
+    templates.renew(["m01"], FIRST, Content((), hard), T0_MS + 20_000)
+    work = templates.works()["m01"]
+    assert work.target == target(FIRST.next_work)
+    (nonce,) = nonces(templates, "m01", 1, block=True)
+    solved = templates.solved("m01", work.id, nonce)
+    assert solved.block is not None
+    assert not solved.share
 
 
 def test_a_template_takes_so_many_nonces(templates: Templates) -> None:

@@ -134,9 +134,10 @@ class Node:
         except Rejected as rejected:
             self._member.rejections.count(rejected, f"work of {miner}")
             return []
-        if not self._showing.waiting:
-            self._show_ns = now.monotonic_ns + SHOW_NS
-        self._showing.add(solved)
+        if solved.share:
+            if not self._showing.waiting:
+                self._show_ns = now.monotonic_ns + SHOW_NS
+            self._showing.add(solved)
         effects = self._made(solved, now)
         if self._showing.full:
             effects += self._show()

@@ -32,16 +32,17 @@ class Template:
     nonces: set[int] = field(default_factory=set)
 
     def work(self) -> Work:
-        """As the miner is given it."""
-        return Work(self.id, self.data, target(self.share_work))
+        """As the miner is given it: told are shares, and blocks where those should be easier."""
+        return Work(self.id, self.data, target(min(self.share_work, self.header.work)))
 
 
 @dataclass(frozen=True, slots=True)
 class Solved:
-    """A share, new; `block` where it is a block too."""
+    """A nonce that is new, and what it makes: a share, a block, or both."""
 
     template: Template
     nonce: int
+    share: bool
     block: Block | None
 
 
@@ -95,10 +96,11 @@ class Templates:
         if len(template.nonces) == MAX_NONCES:
             raise Rejected(Reason.TOO_OFTEN, f"{miner} has more than {MAX_NONCES} nonces for one block")
         digest = pow_hash(template.data, nonce)
-        if not meets(digest, template.share_work):
+        share, found = meets(digest, template.share_work), meets(digest, template.header.work)
+        if not share and not found:
             raise Rejected(Reason.TOO_LITTLE_WORK, f"{miner} has a nonce that is no share")
         template.nonces.add(nonce)
         block = None
-        if meets(digest, template.header.work):
+        if found:
             block = Block(msgspec.structs.replace(template.header, nonce=nonce), template.transactions)
-        return Solved(template, nonce, block)
+        return Solved(template, nonce, share, block)
