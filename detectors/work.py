@@ -39,7 +39,7 @@ class WorkLedger:
     After a `push`: `convicted`, (n,), of miners read just now. z, `low` and what belongs to it have one row a design.
     """
 
-    _STATE = ("z", "low", "low_at", "low_usage", "low_shares", "last", "read_at")
+    _STATE = ("z", "low", "low_at", "last", "read_at")
 
     def __init__(self, rules: Sequence[WorkRule | None]) -> None:
         n, k = len(rules), len(DESIGNS)
@@ -47,53 +47,42 @@ class WorkLedger:
         self._ruled = np.array([rule is not None for rule in rules], bool)
         self._any = bool(self._ruled.any())
         none = (0,) * k
-        self._cost = (
-            np.array([none if rule is None else rule.costs for rule in rules], np.int64).reshape(n, k).T
-        )
-        self._bound = (
-            np.array([none if rule is None else rule.bounds for rule in rules], np.int64).reshape(n, k).T
-        )
+        costs = [none if rule is None else rule.costs for rule in rules]
+        bounds = [none if rule is None else rule.bounds for rule in rules]
+        self._cost, self._bound = (np.array(rows, np.int64).reshape(n, k).T for rows in (costs, bounds))
         self.z, self.low = np.zeros((k, n), np.int64), np.zeros((k, n), np.int64)
-        # The number of the reading at which z was lowest, and its counters; and of the last reading: usage,
-        # shares, boot and epoch (-1: none yet).
-        self.low_at = np.full((k, n), -1, np.int64)
-        self.low_usage, self.low_shares = np.zeros((k, n), np.int64), np.zeros((k, n), np.int64)
-        self.last = np.zeros((4, n), np.int64)
-        self.read_at = np.full(n, -1, np.int64)
+        # The reading at which z was lowest: its number (-1: none yet), usage and shares.
+        self.low_at = np.zeros((3, k, n), np.int64)
+        self.low_at[0] = -1
+        # The last reading: usage, shares, boot, epoch; and its number (-1: none yet).
+        self.last, self.read_at = np.zeros((4, n), np.int64), np.full(n, -1, np.int64)
         self.convicted = np.zeros(n, bool)
 
     def push(self, seen: Observation, present: Bools) -> None:
         """Take in one observation of all miners; `present` says whose readings count."""
         if seen.shares is None or not self._any:
             return
-        usage, shares = seen.usage_ns, seen.shares
-        was_usage, was_shares, was_boot, was_epoch = self.last
+        now = np.array((seen.usage_ns, seen.shares, seen.boot, seen.epoch))
+        step = now - self.last
+        used, shown = step[:2]
         here = present & self._ruled
-        used, shown = usage - was_usage, np.minimum(shares - was_shares, MOST_SHARES)
-        continues = (
-            here
-            & (self.read_at >= 0)
-            & (seen.boot == was_boot)
-            & (seen.epoch == was_epoch)
-            & (used >= 0)
-            & (used < MOST_USE_NS)
-            & (shown >= 0)
-        )
-        self._shift(np.where(continues, used, 0), np.where(continues, shown, 0))
-        begun = here & ~continues
-        lower = here & ((self.z <= self.low) | begun)
+        continues = here & (self.read_at >= 0) & (used < MOST_USE_NS) & (step[:2] >= 0).all(axis=0)
+        continues &= (now[2:] == self.last[2:]).all(axis=0)
+        self._shift(used * continues, np.minimum(shown, MOST_SHARES) * continues)
+        lower = (self.z <= self.low) & here
+        if not continues.all():
+            lower |= here & ~continues
         np.copyto(self.low, self.z, where=lower)
-        np.copyto(self.low_at, seen.number, where=lower)
-        np.copyto(self.low_usage, usage, where=lower)
-        np.copyto(self.low_shares, shares, where=lower)
-        np.copyto(self.last, np.stack([usage, shares, seen.boot, seen.epoch]), where=here)
+        at = np.array((np.full_like(used, seen.number), now[0], now[1]))
+        np.copyto(self.low_at, at[:, None], where=lower)
+        np.copyto(self.last, now, where=here)
         np.copyto(self.read_at, seen.number, where=here)
         self.convicted = continues & (self._beyond() >= 0).any(axis=0)
 
     def _shift(self, used: Ints, shown: Ints) -> None:
         seconds, part = np.divmod(-(-used // NS_PER_US), US_PER_S)
-        cost = self._cost * seconds - (-self._cost * part // US_PER_S)
-        self.z = np.clip(self.z + LN * shown - cost, -FAR, FAR)
+        self.z += LN * shown - self._cost * seconds + (-self._cost * part // US_PER_S)
+        np.clip(self.z, -FAR, FAR, out=self.z)
 
     def _beyond(self) -> Ints:
         """By how much each design's level is above its bound."""
@@ -101,31 +90,32 @@ class WorkLedger:
 
     def began(self, row: int) -> int:
         """The number of the reading that the worst window of `row` begins at."""
-        return int(self.low_at[self._worst(row), row])
+        return int(self.low_at[0, self._worst(row), row])
 
     def shown(self, row: int) -> tuple[int, int]:
         """Shares shown and CPU ns reported by `row` since then."""
-        worst = self._worst(row)
-        usage, shares = self.last[:2, row]
-        return int(shares - self.low_shares[worst, row]), int(usage - self.low_usage[worst, row])
+        usage, shares = self.last[:2, row] - self.low_at[1:, self._worst(row), row]
+        return int(shares), int(usage)
 
     def _worst(self, row: int) -> int:
         return int(np.argmax(self._beyond()[:, row]))
 
     def above(self, row: int) -> bool:
         """Whether the level of `row` is at its bound."""
-        return bool((self._beyond()[:, row] >= 0).any())
+        return bool((self._beyond()[:, row] >= 0).any()) and self.rules[row] is not None
 
-    def origins(self, row: int) -> tuple[int, ...]:
+    def origins(self, row: int) -> set[int]:
         """Numbers of the readings that an accusation of `row` might still need."""
-        return tuple({int(number) for number in (*self.low_at[:, row], self.read_at[row]) if number >= 0})
+        return {
+            number for number in (*self.low_at[0, :, row].tolist(), int(self.read_at[row])) if number >= 0
+        }
 
     def rebaseline(self, *rows: int) -> None:
         """Begin again at the last reading: what these miners did before has been decided on."""
         chosen = list(rows)
         self.z[:, chosen] = self.low[:, chosen] = 0
-        self.low_at[:, chosen] = self.read_at[chosen]
-        self.low_usage[:, chosen], self.low_shares[:, chosen] = self.last[0, chosen], self.last[1, chosen]
+        self.low_at[0][:, chosen] = self.read_at[chosen]
+        self.low_at[1:][:, :, chosen] = self.last[:2, None, chosen]
 
     def arrange(self, origin: Sequence[int], rules: Sequence[WorkRule | None]) -> None:
         """Row i becomes what row origin[i] was, or a new miner where that is -1, under these rules."""

@@ -122,7 +122,7 @@ class _Resume(_Table, frozen=True):
 class _Chain(_Table, frozen=True):
     first_work: Annotated[float, Meta(ge=1, le=2**62)]
     block_interval_s: Annotated[float, Meta(ge=1, le=3600)] = 10.0
-    share_interval_ms: Annotated[int, Meta(ge=50, le=60_000)] = 400
+    share_interval_ms: Annotated[int, Meta(ge=50, le=60_000)] = 334
     window_blocks: Annotated[int, Meta(ge=1, le=10_000)] = 60
 
 

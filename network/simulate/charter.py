@@ -16,6 +16,8 @@ from network.simulate.signing import HashKey, verifies
 
 FOG = "fog1"
 CPU = 0.1
+# What a device hashes in a second of CPU time.
+HASHES = 2_000_000
 OPERATOR_KEY = HashKey(OPERATOR)
 NETWORK = network_id(OPERATOR_KEY.public)
 
@@ -50,8 +52,11 @@ def _text(size: Size) -> str:
         f"f_miners = {size.f_miners}",
         "[entitlement]",
         f"cpu = {CPU}",
+        "[chain]",
+        f"first_work = {size.miners * HASHES}",
         "[[classes]]",
         'name = "edge"',
+        f"hashes_per_cpu_second = {HASHES}",
     ]
     for name in size.device_names:
         lines += ["[[devices]]", f'name = "{name}"', 'class = "edge"']

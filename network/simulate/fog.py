@@ -24,6 +24,7 @@ from network.simulate.link import Link
 from network.simulate.lying_detector import LyingDetector
 from network.simulate.lying_manager import LyingManager
 from network.simulate.miner import CfsMiner
+from network.simulate.mining import Mining, share_ns
 from network.simulate.schedule import MS, S, Schedule
 from network.simulate.streams import stream
 
@@ -63,9 +64,11 @@ class Fog:
 
         for name in plan.size.device_names:
             miners = self.charter.charter.miners_on(name)
-            self.ground.devices[name] = Device(
+            device = self.ground.devices[name] = Device(
                 name, schedule, miners, stream(plan.seed, name, "device"), written
             )
+            if shares := share_ns(self.charter.charter, name):
+                device.told = Mining(shares, plan.seed)
         for name, role in members.items():
             host = self.ground.hosts[name] = self._host(name, role)
             schedule.at(stream(plan.seed, name, "start").randrange(START_WITHIN_NS), host.start)

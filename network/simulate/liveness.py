@@ -36,6 +36,9 @@ SHOWN_MS = 15_000
 SLICE_MS = 16_000
 # Time that a device may have gained on the manager before it is not believed any more (mint/device_clock.py has 2 s).
 GAINED_MS = 1_000
+# A miner that takes double is shown by its work within a minute (bench/bench_work.py: 95 of 100 in 40 s).
+DOUBLE = 2 * PPM
+WORKED_MS = 120_000
 # Frames that one head may be ahead of another in an undisturbed network at the moment when it is looked at.
 BEHIND = 2
 # Frames that a penalty may last longer than it has to: a look at the miner, and a frame that is on its way.
@@ -67,13 +70,13 @@ class Liveness:
     # --- L1 ---
 
     def _convictions(self) -> None:
-        """L1: every cheat was put low in time, where its device spoke the truth and went on."""
+        """L1: every cheat was put low in time, where its device spoke the truth, or its work tells, and went on."""
         for fault in self._plan.of(CHEATS):
             due_ms = max(fault.at_ms, self._plan.stop_ms) + CONVICTED_MS
             for miner in fault.who:
                 if due_ms > self._plan.end_ms or not self._takings.clear(fault, miner):
                     continue
-                if not self._visible(fault, miner):
+                if not (self._visible(fault, miner) or self._worked(fault, miner)):
                     continue
                 lowered = self._safety.lowered.get(miner, [])
                 if not any(fault.at_ms * MS <= at <= due_ms * MS for at in lowered):
@@ -93,6 +96,13 @@ class Liveness:
             if other.kind == "dilate" and {device, "manager"} & set(other.who):
                 gained_ms += abs(other.amount) * other.for_ms // PPM
         return gained_ms < GAINED_MS
+
+    def _worked(self, fault: Fault, miner: str) -> bool:
+        """Whether its work shows a cheat whose device tells no more use than entitlement and is well otherwise."""
+        device = self._plan.size.device_of(miner)
+        troubles = {other.kind for other in self._plan.faults if device in other.who}
+        long = fault.kind == "cheat" and fault.amount >= DOUBLE and fault.for_ms >= WORKED_MS
+        return long and troubles == {"fabricate"}
 
     def _quotas(self) -> None:
         """L1: every container has what its enforcer's books say, and that is never more than its entitlement."""

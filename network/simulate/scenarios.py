@@ -161,6 +161,15 @@ def _lying_agent(deck: Deck) -> None:
     deck.add("dilate", deck.some(deck.size.device_names, 1), deck.rng.randint(20_000, 500_000), for_ms=60_000)
 
 
+def _liar(deck: Deck) -> None:
+    """A miner that takes double on a device whose agent tells no more than entitlement, to the end."""
+    miner = deck.rng.choice(deck.size.miner_names)
+    for at_ms, until_ms in ((FIRST_MS, deck.stop_ms), (deck.stop_ms, deck.end_ms)):
+        deck.add("fabricate", (deck.size.device_of(miner),), at_ms=at_ms, for_ms=until_ms - at_ms)
+    for at_ms in (deck.rng.randrange(30 * S_MS, deck.stop_ms), deck.stop_ms + 1):
+        deck.add("cheat", (miner,), 2_000_000, at_ms=at_ms, for_ms=120 * S_MS)
+
+
 def _collude(deck: Deck) -> None:
     _colluders(deck, deck.rng.randint(min(2, deck.size.f_miners), max(1, deck.size.f_miners)))
 
@@ -208,6 +217,7 @@ SCENARIOS = {
         Scenario("inventing-manager", _manager("invent"), ALL - {"log"}),
         Scenario("league", _league, ALL - {"log"}),
         Scenario("lying-agent", _lying_agent, ALL - {"telemetry"}),
+        Scenario("liar", _liar, ALL - {"telemetry"}),
         Scenario("collude", _collude, ALL),
         Scenario("collude-past-f", _collude_past_f, ALL - {"majority"}),
         Scenario("mixed", _mixed, ALL),

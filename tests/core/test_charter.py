@@ -151,7 +151,7 @@ def test_a_resume_names_a_frame_by_its_number_and_hash_and_is_nowhere_else() -> 
 def test_a_chain_is_written_in_seconds_and_is_nowhere_else() -> None:
     assert written().chain is None
     text = TEXT.replace("[detection]", "[chain]\nfirst_work = 3e9\n[detection]")
-    assert written(text).chain == Chain(10_000, 400, 60, 3_000_000_000)
+    assert written(text).chain == Chain(10_000, 334, 60, 3_000_000_000)
     text = text.replace(
         "first_work", "block_interval_s = 2.5\nshare_interval_ms = 250\nwindow_blocks = 7\nfirst_work"
     )

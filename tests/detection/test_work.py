@@ -148,7 +148,7 @@ def test_miners_keep_their_past_where_they_are_put_elsewhere() -> None:
         push(ledger, number, Read(number * SHARE_NS, 0), read)
     ledger.arrange([1, -1, 0], [RULE, RULE, RULE])
     assert [ledger.above(row) for row in range(3)] == [True, False, False]
-    assert ledger.origins(1) == ()
+    assert ledger.origins(1) == set()
 
 
 def test_books_are_the_same_after_they_were_put_away() -> None:

@@ -6,7 +6,7 @@ from functools import cache
 
 import pytest
 
-from mint.charter.model import Chain, DeviceClass
+from mint.charter.model import Chain, DeviceClass, replaced
 from mint.messages.frame import Frame
 from mint.verdict import verify_verdict
 from mint.work import Count, work_rule
@@ -83,5 +83,5 @@ def test_the_law_is_the_charters() -> None:
     assert (rule.hashes, rule.cpu_ppm) == (2_000_000, 100_000)
     assert rule.share_work == 2_000_000 * 334 // 10_000
     assert rule.excess_ns(Count(0, 0), Count(0, 0)) == 0
-    unmeasured = NET.next_version(classes=(DeviceClass("pi", 0),)).charter
+    unmeasured = replaced(NET.charter, classes=(DeviceClass("pi", 0),))
     assert work_rule(unmeasured, unmeasured.miners[0]) is None

@@ -22,6 +22,7 @@ from detectors.detector import Detector
 from detectors.follower import Follower
 from detectors.offences import Offences
 from detectors.watch import Watch
+from detectors.work import WorkLedger
 from enforcer.core import Core
 from enforcer.ledger import Case
 from enforcer.missing import Missing
@@ -30,6 +31,7 @@ from mint.budget import BudgetRule
 from mint.charter.model import Charter
 from mint.effects import Effect, Keep
 from mint.errors import Reason, Rejected
+from mint.work import WorkRule
 from network.simulate.disks import EnforcerDisk
 from twin_broker import core as manager_core
 from twin_broker.learning import Learning
@@ -175,6 +177,16 @@ def a_detector_does_not_ask_for_frames_it_missed(mp: pytest.MonkeyPatch) -> None
 @mutation("calm", 0, "L1")
 def nobody_is_convicted(mp: pytest.MonkeyPatch) -> None:
     mp.setattr(DetectorCore, "_accuse", lambda *_: None)
+
+
+@mutation("liar", 1, "L1")
+def work_convicts_nobody(mp: pytest.MonkeyPatch) -> None:
+    mp.setattr(WorkLedger, "push", lambda *_: None)
+
+
+@mutation("liar", 1, "S1")
+def work_convicts_whoever_mines(mp: pytest.MonkeyPatch) -> None:
+    mp.setattr(WorkRule, "bounds", (0, 0))
 
 
 @mutation("calm", 0, "L1")

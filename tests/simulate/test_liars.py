@@ -6,11 +6,14 @@ import itertools
 
 import pytest
 
+from mint.effects import Effect, Post
 from mint.fault import verify_fault
 from mint.frames import frame_in
 from mint.messages.fault import Fault as Misconduct
+from mint.messages.judgement import Verdict
 from network.simulate.faults import Fault, Kind, Plan, Size
 from network.simulate.fog import Fog
+from network.simulate.host import Do, Host
 from network.simulate.nodes import AgentNode
 from network.simulate.safety import Safety, message_in
 from network.simulate.scenarios import scenario_of
@@ -36,7 +39,9 @@ class Lied:
         lie = Fault(kind, 20_000, for_ms, (who,), amount, seed)
         self.plan = Plan(scenario, 3, END_MS, END_MS, SIZE, (lie, *others))
         self.safety = Safety(self.plan, scenario_of(scenario).assumes)
-        self.fog = Fog(self.plan, self.safety.observe, self.safety.wrote)
+        # Those that were published, by whoever did.
+        self.verdicts: list[Verdict] = []
+        self.fog = Fog(self.plan, self.observe, self.safety.wrote)
         self.safety.ground = self.ground = self.fog.ground
 
     def run(self, until_ms: int = END_MS) -> Lied:
@@ -52,6 +57,11 @@ class Lied:
             if not shown.claim:
                 found.add((shown.kind, shown.accused, shown.about))
         return found
+
+    def observe(self, host: Host, effect: Effect | Do, data: bytes | None) -> None:
+        self.safety.observe(host, effect, data)
+        if data is not None and isinstance(effect, Post) and "/verdict/" in effect.topic:
+            self.verdicts.append(message_in(data, Verdict))
 
     def frames(self) -> int:
         """The newest frame that a detector has."""
@@ -132,10 +142,18 @@ def test_whoever_withholds_or_fabricates_stops_nobody(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("lies", [True, False])
-def test_fabricated_counters_hide_a_cheat_while_they_are_told(lies: bool) -> None:
-    cheat = Fault("cheat", 30_000, 60_000, ("m01",), 2_000_000)
-    lied = Lied("lying-agent", "fabricate", "edge1" if lies else "edge2", cheat).run(90_000)
-    assert ("m01" in lied.safety.lowered) is not lies
+def test_fabricated_counters_hide_the_use_of_a_cheat_but_not_its_work(lies: bool) -> None:
+    cheat = Fault("cheat", 30_000, 110_000, ("m01",), 2_000_000)
+    lied = Lied("lying-agent", "fabricate", "edge1" if lies else "edge2", cheat, for_ms=120_000).run()
+    (first, *_) = lied.verdicts
+    assert (first.miner, first.evidence) == ("m01", "work" if lies else "budget")
+    assert {verdict.miner for verdict in lied.verdicts} == {"m01"}
+    assert "m01" in lied.safety.lowered
+
+
+def test_fabricated_counters_of_honest_miners_convict_nobody_by_work() -> None:
+    lied = Lied("lying-agent", "fabricate", "edge1").run()
+    assert not [verdict for verdict in lied.verdicts if verdict.evidence == "work"]
 
 
 def test_who_lies_runs_the_honest_component_inside() -> None:
