@@ -10,7 +10,7 @@ import hashlib
 NONCE_BYTES = 8  # big-endian
 HASH_BITS = 256
 GENESIS = bytes(32)  # what stands for the previous hash in a first block
-NAME_BYTES = 32
+NAME_BYTES, HEIGHT_BYTES = 32, 24
 
 
 def target(h: int) -> int:
@@ -55,8 +55,9 @@ def search(block_data: bytes, bound: int, start: int, tries: int) -> int | None:
 
 
 def block_data(previous: bytes, miner: str, height: int) -> bytes:
-    """What a miner hashes: the previous block's hash (32 bytes), its name (32, zero-padded), the height (8).
+    """What a miner without a ledger hashes: the previous block's hash (32 bytes), its name (32, zero-padded), the height.
 
-    The height is big-endian, as the nonce is.
+    The height is big-endian, as the nonce is, in 24 bytes: so the nonce lies where it does in a header of the chain
+    (mint/chain/header.py), which is what miners are fast at.
     """
-    return previous + miner.encode().ljust(NAME_BYTES, b"\0") + height.to_bytes(8, "big")
+    return previous + miner.encode().ljust(NAME_BYTES, b"\0") + height.to_bytes(HEIGHT_BYTES, "big")

@@ -37,36 +37,47 @@ static double cpu_seconds(void) {
 
 /* ---- The self-test ---- */
 
-/* The published vector (FIPS 180-4's "abc"), then `path` against plain C over every length of block_data that lays
- * the nonce out differently. The hash of "abc" is had by taking its padded block for a job without a nonce. */
-static bool path_is_right(const struct path *path) {
-    static const uint8_t ABC[32] = {0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea, 0x41, 0x41, 0x40,
-                                    0xde, 0x5d, 0xae, 0x22, 0x23, 0xb0, 0x03, 0x61, 0xa3, 0x96, 0x17,
-                                    0x7a, 0x9c, 0xb4, 0x10, 0xff, 0x61, 0xf2, 0x00, 0x15, 0xad};
-    uint32_t state[MAX_LANES][8];
-    uint8_t blocks[MAX_LANES][64] = {{0}};
-    for (int lane = 0; lane < MAX_LANES; lane++) {
-        memcpy(state[lane], INITIAL, sizeof INITIAL);
-        memcpy(blocks[lane], "abc\x80", 4);
-        blocks[lane][63] = 24;
-    }
-    path->compress(state, (const uint8_t(*)[64])blocks);
-    for (int lane = 0; lane < path->lanes; lane++)
-        for (int i = 0; i < 8; i++)
-            if (state[lane][i] != load_be32(ABC + 4 * i)) return false;
+/* FIPS 180-4's published vectors of one block ("abc") and of two, on the plain compression. */
+static bool compression_is_right(void) {
+    static const char TWO[] = "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
+    static const uint32_t ABC_HASH[8] = {0xba7816bf, 0x8f01cfea, 0x414140de, 0x5dae2223,
+                                         0xb00361a3, 0x96177a9c, 0xb410ff61, 0xf20015ad};
+    static const uint32_t TWO_HASH[8] = {0x248d6a61, 0xd20638b8, 0xe5c02693, 0x0c3e6039,
+                                         0xa33ce459, 0x64ff2167, 0xf6ecedd4, 0x19db06c1};
+    uint32_t one[8], two[8];
+    uint8_t blocks[3][64] = {"abc\x80"};
+    memcpy(blocks[1], TWO, sizeof TWO - 1);
+    blocks[1][sizeof TWO - 1] = 0x80;
+    store_be64(blocks[0] + 56, 24);
+    store_be64(blocks[2] + 56, 8 * (sizeof TWO - 1));
+    memcpy(one, INITIAL, sizeof one);
+    memcpy(two, INITIAL, sizeof two);
+    compress(one, blocks[0]);
+    compress(two, blocks[1]);
+    compress(two, blocks[2]);
+    return !memcmp(one, ABC_HASH, sizeof one) && !memcmp(two, TWO_HASH, sizeof two);
+}
 
-    uint8_t data[130], target[32];
-    for (int i = 0; i < 130; i++) data[i] = (uint8_t)(37 * i + 11);
-    make_target(target, 6);
-    for (size_t size = 0; size <= sizeof data; size++) {
+/* The path finds the nonces that the plain compression finds, all of them and no others: on templates of several
+ * lengths, and over the end of the nonce's low word. */
+static bool path_is_right(const struct path *path) {
+    enum { TRIES = 2000 };
+    uint8_t data[WORK_DATA], target[32];
+    for (int i = 0; i < WORK_DATA; i++) data[i] = (uint8_t)(37 * i + 11);
+    make_target(target, 7);
+    for (size_t size = 24; size <= sizeof data; size += 64) {
         struct job job = make_job(data, size);
         struct solution ours = {0}, plain = {0};
-        uint64_t from = 0xfffffff0 + size;
-        bool found = search(path, &job, target, from, 999, &ours);
-        if (found != search(PORTABLE, &job, target, from, 999, &plain)) return false;
-        if (found && (ours.nonce != plain.nonce || memcmp(ours.hash, plain.hash, 32))) return false;
+        uint64_t from = 0xfffffc00 + size, end = from + TRIES;
+        for (uint64_t nonce = from; nonce < end; nonce++) {
+            if (!meets(&job, nonce, target, &plain)) continue;
+            if (!search(path, &job, target, from, end - from, &ours)) return false;
+            if (ours.nonce != nonce || memcmp(ours.hash, plain.hash, 32)) return false;
+            from = nonce + 1;
+        }
+        if (search(path, &job, target, from, end - from, &ours)) return false;
     }
-    return true;
+    return compression_is_right();
 }
 
 static int selftest(void) {
@@ -118,15 +129,15 @@ static int solve(const struct path *path, const uint8_t *data, size_t size, int 
 }
 
 /* Block after block, each on the one before: block_data is the previous block's hash (32 bytes, zeros before the first
- * block), the miner's name (32 bytes, zero-padded) and the height (8 bytes big-endian): one full block that goes into
- * the midstate, and one that holds height and nonce. */
+ * block), the miner's name (32 bytes, zero-padded), 16 zeros and the height (8 bytes big-endian): one full block that
+ * goes into the midstate, and one that holds the nonce where a header of the chain has it. */
 static int mine(const struct path *path, const char *miner, int difficulty) {
-    uint8_t data[72] = {0}, target[32];
+    uint8_t data[88] = {0}, target[32];
     memcpy(data + 32, miner, strlen(miner));
     make_target(target, difficulty);
     uint64_t hashes = 0;
     for (uint64_t height = 1;; height++) {
-        store_be64(data + 64, height);
+        store_be64(data + 80, height);
         struct job job = make_job(data, sizeof data);
         struct solution solution;
         uint64_t from = 0;
@@ -227,7 +238,7 @@ int main(int argc, char **argv) {
         {0, 0, 0, 0}};
     const char *miner = "miner", *wanted = NULL, *hex = NULL, *at = NULL;
     int difficulty = 24, mode = 'm', option;
-    uint64_t from = 0, count = UINT64_MAX - MAX_LANES, seconds = 0, parent = 0;
+    uint64_t from = 0, count = UINT64_MAX, seconds = 0, parent = 0;
     opterr = 0;
     while ((option = getopt_long(argc, argv, "", OPTIONS, NULL)) != -1) switch (option) {
             case 'm': check_name(miner = optarg); break;
@@ -235,7 +246,7 @@ int main(int argc, char **argv) {
             case 'p': wanted = optarg; break;
             case 'P': parent = number("--parent", optarg, INT32_MAX); break;
             case 'f': from = number("--from", optarg, UINT64_MAX); break;
-            case 'c': count = number("--count", optarg, UINT64_MAX - MAX_LANES); break;
+            case 'c': count = number("--count", optarg, UINT64_MAX); break;
             case 's': mode = 's', hex = optarg; break;
             case 'b': mode = 'b', seconds = number("--bench", optarg, 3600); break;
             case 'w': mode = 'w', at = optarg; break;

@@ -1,7 +1,8 @@
 /* The search for nonces: equation 1 over one block_data, from nonce to nonce.
  *
- * All that stays the same from nonce to nonce is hashed once (the midstate), and several nonces are hashed at once, so
- * that one's waiting is another's working.
+ * All full blocks before the nonce are hashed once (the midstate). Where the nonce lies in the last block as it does in
+ * a header of the chain (block_data of 24 bytes modulo 64), many nonces are tried at once, in one of the ways of
+ * sha256.h; any other block_data is hashed plainly.
  */
 #ifndef MINT_SEARCH_H
 #define MINT_SEARCH_H
@@ -11,7 +12,7 @@
 /* block_data with a hole for the nonce: all full leading blocks are in `midstate`, what follows is in `last`. */
 struct job {
     uint32_t midstate[8];
-    uint8_t last[2][64]; /* the rest of block_data, the nonce, the padding */
+    uint8_t last[128];   /* the rest of block_data, the nonce, the padding */
     int blocks;          /* how many of `last` there are */
     int nonce_at;        /* where in them the nonce begins */
 };
@@ -24,18 +25,12 @@ struct solution {
 static struct job make_job(const uint8_t *data, size_t size) {
     struct job job = {.nonce_at = (int)(size % 64)};
     memcpy(job.midstate, INITIAL, sizeof INITIAL);
-    size_t full = size - size % 64;
-    for (size_t at = 0; at < full; at += 64) {
-        uint8_t block[1][64];
-        memcpy(block, data + at, 64);
-        compress_portable(&job.midstate, (const uint8_t(*)[64])block);
-    }
-    uint8_t *last = &job.last[0][0];
-    memcpy(last, data + full, size % 64);
-    size_t end = size % 64 + 8;
-    last[end] = 0x80;
+    size_t full = size - size % 64, end = size % 64 + 8;
+    for (size_t at = 0; at < full; at += 64) compress(job.midstate, data + at);
+    memcpy(job.last, data + full, size % 64);
+    job.last[end] = 0x80;
     job.blocks = end + 1 + 8 <= 64 ? 1 : 2;
-    store_be64(last + 64 * job.blocks - 8, 8 * ((uint64_t)size + 8));
+    store_be64(job.last + 64 * job.blocks - 8, 8 * ((uint64_t)size + 8));
     return job;
 }
 
@@ -46,38 +41,41 @@ static void make_target(uint8_t target[32], int difficulty) {
     if (difficulty > 0) target[31 - bit / 8] = (uint8_t)(1 << (bit % 8));
 }
 
+/* Whether one nonce meets the target; its hash is in `solution` then. */
+static bool meets(const struct job *job, uint64_t nonce, const uint8_t target[32], struct solution *solution) {
+    uint8_t last[sizeof job->last];
+    uint32_t state[8];
+    memcpy(last, job->last, sizeof last);
+    memcpy(state, job->midstate, sizeof state);
+    store_be64(last + job->nonce_at, nonce);
+    for (int block = 0; block < job->blocks; block++) compress(state, last + 64 * block);
+    for (int i = 0; i < 8; i++) store_be32(solution->hash + 4 * i, state[i]);
+    solution->nonce = nonce;
+    return memcmp(solution->hash, target, 32) <= 0;
+}
+
 /* Try `count` nonces upwards from `from`; true if one meets the target (the smallest is taken). */
 static bool search(const struct path *path, const struct job *job, const uint8_t target[32], uint64_t from,
                    uint64_t count, struct solution *solution) {
-    uint8_t blocks[2][MAX_LANES][64] __attribute__((aligned(64)));
-    uint32_t state[MAX_LANES][8] __attribute__((aligned(64)));
-    const uint32_t enough = load_be32(target);
-    for (int block = 0; block < 2; block++)
-        for (int lane = 0; lane < MAX_LANES; lane++) memcpy(blocks[block][lane], job->last[block], 64);
-
-    for (uint64_t done = 0; done < count; done += (uint64_t)path->lanes) {
-        for (int lane = 0; lane < path->lanes; lane++) {
-            memcpy(state[lane], job->midstate, sizeof job->midstate);
-            uint64_t nonce = from + done + (uint64_t)lane;
-            if (job->nonce_at <= 64 - 8) {
-                store_be64(blocks[0][lane] + job->nonce_at, nonce);
-            } else { /* it lies across the end of the first block */
-                uint8_t bytes[8];
-                store_be64(bytes, nonce);
-                int first = 64 - job->nonce_at;
-                memcpy(blocks[0][lane] + job->nonce_at, bytes, (size_t)first);
-                memcpy(blocks[1][lane], bytes + first, (size_t)(8 - first));
+    const bool fast = job->blocks == 1 && job->nonce_at == 4 * NONCE_WORD;
+    uint32_t words[16];
+    for (int i = 0; i < 16; i++) words[i] = load_be32(job->last + 4 * i);
+    for (uint64_t done = 0; done < count;) {
+        uint64_t nonce = from + done, group = 1;
+        if (fast) {
+            words[NONCE_WORD] = (uint32_t)(nonce >> 32), words[NONCE_WORD + 1] = (uint32_t)nonce;
+            uint64_t run = (UINT64_C(1) << 32) - words[NONCE_WORD + 1]; /* before the low word runs over */
+            if (run > count - done) run = count - done;
+            uint64_t passed = path->scan(job->midstate, words, run, load_be32(target));
+            if (passed >= run) {
+                done += run;
+                continue;
             }
+            done += passed;
+            group = run - passed < (uint64_t)path->lanes ? run - passed : (uint64_t)path->lanes;
         }
-        for (int block = 0; block < job->blocks; block++)
-            path->compress(state, (const uint8_t(*)[64])blocks[block]);
-        for (int lane = 0; lane < path->lanes; lane++) {
-            if (state[lane][0] > enough) continue;
-            for (int i = 0; i < 8; i++) store_be32(solution->hash + 4 * i, state[lane][i]);
-            if (memcmp(solution->hash, target, 32) > 0 || done + (uint64_t)lane >= count) continue;
-            solution->nonce = from + done + (uint64_t)lane;
-            return true;
-        }
+        for (; group > 0; group--, done++)
+            if (meets(job, from + done, target, solution)) return true;
     }
     return false;
 }

@@ -32,14 +32,18 @@ def solve(program: Program, data: bytes, h: int, start: int, count: int, path: s
     return json.loads(ran.stdout)
 
 
-def test_the_published_vectors_and_every_length_on_all_paths(miner_program: Program) -> None:
+def test_the_published_vectors_and_templates_on_all_paths(miner_program: Program) -> None:
     assert "portable" in paths_of(miner_program)
 
 
-# Every example starts three processes; the lengths that lay the nonce out differently are in --selftest too.
+# Templates of which the nonce lies where a header of the chain has it, which is what every path is fast at.
+TEMPLATES = st.sampled_from((24, 88, 152)).flatmap(lambda size: st.binary(min_size=size, max_size=size))
+
+
+# Every example starts a process a path.
 @settings(max_examples=40)
 @given(
-    data=st.binary(max_size=200),
+    data=st.one_of(TEMPLATES, st.binary(max_size=200)),
     h=st.integers(0, 9),
     start=st.one_of(st.integers(0, 2**40), st.just(2**32 - 3), st.just(2**64 - 500)),
     count=st.integers(0, 400),
