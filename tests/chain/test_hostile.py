@@ -158,6 +158,8 @@ def test_shares_that_are_none_are_refused_by_reason(fog: Fog, victim: Peer) -> N
         (MINE.batch(msgspec.structs.replace(good, nonces=bytes(160))), Reason.TOO_LITTLE_WORK),
         (MINE.batch(msgspec.structs.replace(good, nonces=good.nonces + b"x")), Reason.MALFORMED),
         (MINE.batch(MINE.entry(tip, "m02"), by="edge3"), Reason.IMPOSSIBLE),
+        (MINE.batch(MINE.entry(tip, "m03", height=10**9)), Reason.ORPHAN),
+        (MINE.batch(*[msgspec.structs.replace(good, nonces=bytes(40_000))] * 2), Reason.OVERSIZE),
         (MINE.batch(good, fog="fog2"), Reason.WRONG_NETWORK),
         (MINE.batch(good, device="edge2", by="edge3"), Reason.WRONG_NETWORK),
     ):

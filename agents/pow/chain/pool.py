@@ -56,14 +56,17 @@ class Pool:
         """Hold a batch whose envelope is valid; the chain is at `height`.
 
         Raises:
-            Rejected: of others' miners, too old, not worked for, or here already.
+            Rejected: of others' miners, too old, of blocks to come, not worked for, or here already.
         """
         if opened.hash in self._batches:
             raise Rejected(Reason.REPLAYED, f"a batch of {batch.device} is here")
         if (batch.fog, batch.device) != (self._ledger.fog, opened.sender):
             raise Rejected(Reason.WRONG_NETWORK, f"shares of {batch.device} of {batch.fog}")
-        if _newest(batch) <= height - STALE_BLOCKS:
-            raise Rejected(Reason.STALE, f"shares of {batch.device} up to block {_newest(batch)}")
+        newest = _newest(batch)
+        if newest <= height - STALE_BLOCKS:
+            raise Rejected(Reason.STALE, f"shares of {batch.device} up to block {newest}")
+        if newest > height + STALE_BLOCKS:  # which would wait here for ever
+            raise Rejected(Reason.ORPHAN, f"shares of {batch.device} up to block {newest}, after {height}")
         miners = terms.sealed.charter.miners_by_name()
         for entry in batch.entries:
             if entry.miner not in miners or miners[entry.miner].device != batch.device:
@@ -127,9 +130,11 @@ class Pool:
 
     def _due_batches(self, parent: State) -> list[bytes]:
         """Batches with shares that the chain does not count yet, each miner's in their order."""
-        shown = dict(parent.totals)
+        shown, steps = dict(parent.totals), {step.hash for step in parent.steps}
         due: list[bytes] = []
         for batch, data in sorted((held for _, held in self._batches), key=_order):
+            if any(entry.parent not in steps for entry in batch.entries):
+                continue  # of another chain
             first = {entry.miner: entry for entry in reversed(batch.entries)}
             if any(
                 entry.total - len(entry.nonces) // 8 < shown.get(name, 0) for name, entry in first.items()
