@@ -40,6 +40,7 @@ _WRONG: dict[FaultKind, str] = {
     "false_note": "signed a frame {frame} that takes note of a verdict that is none",
     "two_votes": "cast two votes on frame {frame}",
     "two_samples": "signed two samples at one place in its stream",
+    "two_totals": "shows more shares of {about} to be paid than its samples count",
     "unheard": "left a sample of {about} out of frame {frame}",
     "unseen": "signed a frame {frame} that rests on what nobody can show of {about}",
     "omission": "withholds what concerns {about} up to frame {frame}, as a quorum of detectors claims",

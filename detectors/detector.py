@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from detectors.asking import Asker
+from detectors.batches import Batches
 from detectors.core import VOTE_EXPIRY_S
 from detectors.course import Course
 from detectors.evidence import Shelf
@@ -30,6 +31,7 @@ from mint.frame_log import Kept
 from mint.frames import LogFrame, check_time, frame_in, is_void, open_frame
 from mint.member import Member
 from mint.merkle import leaf_hash
+from mint.messages.chain import ShareBatch
 from mint.messages.fault import Fault
 from mint.messages.frame import MAX_REPLY_FRAMES, FrameReply, FrameRequest
 from mint.messages.judgement import Verdict, Vote
@@ -52,6 +54,7 @@ class Detector:
         self._verdicts = Verdicts(member, self._shelf)
         self._notes = Notes(member, self._verdicts, self._course.past)
         self._watch = Watch(member.name, self._charter)
+        self._batches = Batches(charter)
         self._faults = Faults(member, self._charter, memory.fault if memory else b"")
         self._asker = Asker(member.name, member.topics, charter)
         self._answers = Answers(member.name, storage.log, self._proofs)
@@ -65,7 +68,7 @@ class Detector:
     # --- the component ---
 
     def subscriptions(self) -> Sequence[Subscription]:
-        """Frames, samples, votes, verdicts, faults, requests, and what we asked for."""
+        """Frames, samples, votes, verdicts, faults, shares, requests, and what we asked for."""
         topics = self._member.topics
         return (
             Subscription(topics.charter(), limit=4),
@@ -73,6 +76,7 @@ class Detector:
             Subscription(topics.frame_reply(self._member.name), limit=16),
             Subscription(topics.frame_request(), limit=64, overflow=Overflow.DROP_NEWEST),
             Subscription(topics.sample("+"), limit=2048, qos=0),
+            Subscription(topics.share("+"), limit=1024, qos=0),
             Subscription(topics.vote("+"), limit=1024, overflow=Overflow.DROP_NEWEST),
             Subscription(topics.verdict("+", "+"), limit=256, overflow=Overflow.DROP_NEWEST),
             Subscription(topics.fault("+"), limit=64, overflow=Overflow.DROP_NEWEST),
@@ -125,6 +129,8 @@ class Detector:
         if isinstance(message, Verdict):
             self._verdicts.published(opened.data)
             return self._advance()
+        if isinstance(message, ShareBatch):
+            self._batches.heard(opened, message)
         if isinstance(message, Fault):
             return self._blame(lambda: self._faults.hear(opened, message))
         return ()
@@ -273,6 +279,7 @@ class Detector:
             *effects,
             *step.effects,
             *self._tell(self._watch.step(frame, newest, now_ns, self._shelf.envelope)),
+            *self._tell(self._batches.step(frame, self._shelf.envelope)),
         ]
 
     # --- charters ---
@@ -286,6 +293,7 @@ class Detector:
         charter = after.charter
         self._verdicts.tally.quorum = charter.quorum
         self._watch.take_charter(after)
+        self._batches.take_charter(charter)
         self._asker.take_charter(charter)
         self._replies.take(charter.clock_tolerance_ms)
         self._requests.take(charter.clock_tolerance_ms)

@@ -21,6 +21,8 @@ from mint.wire import decode
 MAX_KNOWN = 256
 # Claims of one detector: two a device of the largest fog that one host carries (docs/architecture.md).
 MAX_CLAIMS = 512
+# What may go on, and is to be shown by what was signed since (detectors/batches.py says how often).
+LASTING: FaultKind = "two_totals"
 
 # What is told once: kind, accused, device.
 Key = tuple[FaultKind, str, str]
@@ -76,7 +78,7 @@ class Faults:
             self._member.rejections.count(rejected, self._member.topics.fault(self._member.name))
             return []
         if not shown.claim:
-            return self._shown(shown, fault)
+            return self._shown(shown, fault, again=shown.kind == LASTING)
         data = self._member.signer.object(fault)
         return [self._post(data), *self._claimed(shown, self._member.name, data)]
 
@@ -89,11 +91,14 @@ class Faults:
         shown = verify_fault(fault, self._member.charters)
         return self._claimed(shown, opened.sender, opened.data) if shown.claim else self._shown(shown, fault)
 
-    def _shown(self, shown: Shown, fault: Fault) -> list[Post]:
-        """What follows from a proof; told on in our own name, once, so that one lost link hides nothing."""
+    def _shown(self, shown: Shown, fault: Fault, *, again: bool = False) -> list[Post]:
+        """What follows from a proof; told on in our own name, once, so that one lost link hides nothing.
+
+        `again`: what we saw ourselves is told though it was before.
+        """
         key: Key = (shown.kind, shown.accused, shown.about)
         halting = halts(shown, self._charter) and not self.done
-        if not halting and (key in self._known or len(self._known) >= MAX_KNOWN):
+        if not halting and not again and (key in self._known or len(self._known) >= MAX_KNOWN):
             return []
         self._known.add(key)
         self._member.log.warning("fault of %s at frame %d: %s", shown.accused, shown.frame, shown.kind)

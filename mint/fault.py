@@ -8,6 +8,7 @@
 | false_note | frame, verdict | a frame takes note of a verdict that is none, or of something else than it says |
 | two_votes | vote, vote | a detector cast two votes on one frame |
 | two_samples | sample, sample | a device signed two samples at one place in its stream |
+| two_totals | shares, sample | a device showed more shares of a miner, to be paid, than its later samples count |
 | unheard | sample, frame | claim: the sample was heard in time, and the frame's place of that device is behind it |
 | unseen | frame | claim: nobody could show the device's sample, or the verdict, that the frame names |
 | omission | 2 f_detectors + 1 claims | so many detectors claim one thing at about one time |
@@ -18,8 +19,9 @@ A proof is checked under the charters that the frames, votes and samples name, s
 its frames any more and cast no vote (detectors/detector.py), it closes none (twin_broker/manager.py), enforcers go on
 with the penalties that there are and with every valid verdict. The log goes on when the operator signs a charter that
 says from which frame (`resume`), and mostly by another key. A detector that voted twice is not counted any more
-(detectors/tally.py). A device with two samples of one place is told to people. An omission halts nobody, for the frames
-that there are stay true: people are told.
+(detectors/tally.py). A device with two samples of one place is told to people. A miner of whose shares its device says two
+totals is barred from the ledger (mint/chain/body.py), and nobody halts. An omission halts nobody, for the frames that
+there are stay true: people are told.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ from mint.fault_proofs import (
     not_shown,
     two_frames,
     two_samples,
+    two_totals,
     two_votes,
     unheard,
     unseen,
@@ -63,6 +66,7 @@ _CHECKS: dict[FaultKind, Callable[[Fault, Charters], SealedCharter]] = {
     "false_note": false_note,
     "two_votes": two_votes,
     "two_samples": two_samples,
+    "two_totals": two_totals,
     "unheard": unheard,
     "unseen": unseen,
 }

@@ -15,11 +15,13 @@ from mint.errors import Reason, Rejected
 from mint.frame_rules import check_against, check_frame, check_step, too_far
 from mint.frames import LogFrame, open_frame, resumes
 from mint.merkle import leaf_hash
+from mint.messages.chain import ShareBatch
 from mint.messages.fault import Fault
 from mint.messages.frame import Frame
 from mint.messages.judgement import Verdict, Vote
 from mint.sign_bytes import Object, Stream
-from mint.verdict import Proven, verify_verdict
+from mint.totals import denies
+from mint.verdict import Proven, reading_in, verify_verdict
 from mint.wire import decode, encode
 
 Charters = Mapping[bytes, SealedCharter]
@@ -177,6 +179,23 @@ def two_samples(fault: Fault, charters: Charters) -> SealedCharter:
     if one.hash == other.hash or _key(mine, fault.accused) != _key(theirs, fault.accused):
         raise not_shown("its samples are one and the same, or of two keys")
     return mine
+
+
+def two_totals(fault: Fault, charters: Charters) -> SealedCharter:
+    """A batch of shares and a later sample of one device's key, which counts fewer shares of the miner `about`."""
+    (one, mine), (other, theirs) = (
+        _of(data, kind, charters) for data, kind in zip(_held(fault, 2), ("shares", "sample"), strict=True)
+    )
+    batch, body = one.message, other.body
+    if not isinstance(batch, ShareBatch) or not isinstance(body, Stream):
+        raise not_shown("it holds no shares, or no sample")
+    said = ({one.sender, other.sender, batch.device}, batch.fog, fault.frame)
+    if said != ({fault.accused}, fault.fog, 0) or _key(mine, fault.accused) != _key(theirs, fault.accused):
+        raise not_shown("its shares and its sample are not of the accused, or of two keys")
+    reading, _ = reading_in(other, fault.about)
+    if not denies(batch, fault.about, (body.session, body.sequence), reading.shares):
+        raise not_shown(f"the sample counts the shares of {fault.about}, or is not known to be later")
+    return max(mine, theirs, key=lambda sealed: sealed.charter.version)
 
 
 # --- claims -----------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from mint.wire import Name, Nat, Wire
 #   false_note    a frame that takes note of a verdict that is none
 #   two_votes     two votes of a detector on one frame
 #   two_samples   two samples of a device at one place in its stream
+#   two_totals    a batch of shares, and a later sample that counts fewer (mint/totals.py)
 # A claim of one detector, which 2 f_detectors + 1 make a proof:
 #   unheard       a sample that was heard, and that no frame rests on
 #   unseen        a frame that rests on a sample which nobody can show
@@ -28,6 +29,7 @@ FaultKind = Literal[
     "false_note",
     "two_votes",
     "two_samples",
+    "two_totals",
     "unheard",
     "unseen",
     "omission",
@@ -35,9 +37,9 @@ FaultKind = Literal[
 
 
 class Fault(Wire, frozen=True):
-    """`accused` did wrong at frame `frame` (0: at none in particular); `about`: the device concerned, or empty.
+    """`accused` did wrong at frame `frame` (0: at none in particular).
 
-    `proof` holds the envelopes that show it, in the order that mint/fault.py gives for the kind.
+    `about` is the device or the miner concerned, or empty. `proof` holds the envelopes that show it, in the order that mint/fault.py gives for the kind.
     """
 
     fog: Name

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from mint.envelope import Signer
 from mint.errors import Reason
 from mint.fault import CLAIM_WINDOW, halts
+from mint.messages.chain import ShareBatch, Shares
 from mint.messages.fault import Fault
-from mint.messages.sample import Sample
-from tests.builders import key_of
+from mint.messages.sample import MinerReading, Sample
+from tests.builders import T0_MS, key_of
 from tests.core.misconduct import (
     DATA,
     KNOWN,
@@ -90,6 +93,69 @@ def test_two_samples_of_a_device_at_one_place_show_it() -> None:
 )
 def test_what_shows_no_two_samples(given: Fault, reason: Reason) -> None:
     refused(given, reason)
+
+
+# --- two_totals ---------------------------------------------------------------------------------------
+
+
+def batch(total: int = 40, place: tuple[int, int] = (1, 3), miner: str = "m01", **changes: Any) -> bytes:
+    """By edge1's key if nothing else is said, whatever device it names."""
+    entries = [Shares(miner, b"p" * 32, b"r" * 32, 3, T0_MS, 9, n, bytes(8)) for n in (total, total - 1)]
+    by, key = changes.pop("by", "edge1"), changes.pop("key", None)
+    made = msgspec.structs.replace(ShareBatch("fog1", "edge1", *place, tuple(entries)), **changes)
+    return Signer(by, key_of(key or by), NET.network).object(made)
+
+
+def counting(shares: int = 39, sequence: int = 4, device: str = "edge1", session: int = 1) -> bytes:
+    signer = NET.signer(device, session)
+    signer._sequence = sequence - 1
+    reading = MinerReading("m01", 1, 0, 1, 0, 0, 0, 0, 0, 0, -1, -1, True, shares)
+    return signer.stream(Sample(b"B" * 16, 4, 0, (reading,)), NET.sealed.topics().sample(device), 0)
+
+
+def two_totals(*proof: bytes, **changes: Any) -> Fault:
+    return fault("two_totals", *proof, **({"accused": "edge1", "frame": 0, "about": "m01"} | changes))
+
+
+def test_fewer_shares_in_a_later_sample_than_were_shown_before_are_a_lie() -> None:
+    found = shown(two_totals(batch(), counting()))
+    assert not found.claim
+    assert not halts(found, NET.sealed)
+    shown(two_totals(batch(), counting(0, 10**9)))
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (two_totals(batch(), counting(40)), Reason.NOT_PROVEN),
+        (two_totals(batch(), counting(41)), Reason.NOT_PROVEN),
+        (two_totals(batch(), counting(sequence=3)), Reason.NOT_PROVEN),  # of that very moment
+        (two_totals(batch(), counting(sequence=2)), Reason.NOT_PROVEN),
+        (two_totals(batch(), counting(session=2)), Reason.NOT_PROVEN),  # its disk may have been lost
+        (two_totals(batch(place=(2, 1)), counting()), Reason.NOT_PROVEN),
+        (two_totals(batch(miner="m03"), counting()), Reason.NOT_PROVEN),
+        (two_totals(batch(), counting(), about="m03"), Reason.NOT_PROVEN),
+        (two_totals(batch(), counting(), about=""), Reason.NOT_PROVEN),
+        (two_totals(batch(), counting(), frame=5), Reason.NOT_PROVEN),
+        (two_totals(batch(), counting(device="edge2")), Reason.NOT_PROVEN),
+        (two_totals(batch(by="edge2"), counting()), Reason.NOT_PROVEN),
+        (two_totals(batch(), counting(), accused="edge2"), Reason.NOT_PROVEN),
+        (two_totals(batch(device="edge2"), counting()), Reason.NOT_PROVEN),
+        (two_totals(batch(fog="fog2"), counting()), Reason.NOT_PROVEN),
+        (two_totals(batch(key="edge2"), counting()), Reason.BAD_SIGNATURE),
+        (two_totals(counting(), batch()), Reason.WRONG_KIND),
+        (two_totals(batch()), Reason.NOT_PROVEN),
+    ],
+)
+def test_what_shows_no_two_totals(given: Fault, reason: Reason) -> None:
+    refused(given, reason)
+
+
+def test_two_totals_of_two_keys_of_one_name_are_no_fault() -> None:
+    rekeyed = charter(nodes=nodes(edge1=key_of("edge1, rotated").public))
+    known = KNOWN | {rekeyed.hash: rekeyed}
+    refused(two_totals(batch(key="edge1, rotated"), counting()), charters=known)
+    assert shown(two_totals(batch(), counting()), known).charter == NET.sealed
 
 
 # --- claims, and what they make -----------------------------------------------------------------------

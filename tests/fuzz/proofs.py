@@ -26,6 +26,7 @@ HOLDS: Mapping[FaultKind, tuple[str, ...]] = {
     "false_note": ("frame", "verdict"),
     "two_votes": ("vote", "vote"),
     "two_samples": ("sample", "sample"),
+    "two_totals": ("shares", "sample"),
     "unheard": ("sample", "frame"),
     "unseen": ("frame",),
 }

@@ -1,0 +1,99 @@
+"""Batches of shares held against samples: a device that shows more than it reports is told of, an honest one never."""
+
+from __future__ import annotations
+
+import pytest
+
+from detectors import batches
+from mint.messages.chain import ShareBatch, Shares
+from tests.builders import T0_MS
+from tests.detectors.fog import FastNet, Fog
+
+DETECTORS = FastNet().detectors
+MANY = 10**6
+
+
+def newest(fog: Fog, device: str = "edge1") -> tuple[int, int]:
+    """The place of its newest sample."""
+    place: tuple[int, int] = fog.parts[device].part.ring.newest
+    return place
+
+
+def counted(fog: Fog, miner: str = "m01") -> int:
+    """The shares that the newest frame says of it."""
+    return next(one.shares for one in fog.frames[fog.newest].miners if one.miner == miner)
+
+
+def show(
+    fog: Fog, total: int, miner: str = "m01", device: str = "edge1", place: tuple[int, int] | None = None
+) -> None:
+    """`device` shows shares of `miner` to be paid, as of its newest sample."""
+    entry = Shares(miner, b"p" * 32, b"r" * 32, 3, T0_MS, 9, total, bytes(8))
+    batch = ShareBatch("fog1", device, *(place or newest(fog, device)), (entry,))
+    fog.publish(device, fog.topics.share(device), fog.net.signer(device).object(batch))
+
+
+def young() -> Fog:
+    fog = Fog()
+    fog.run(10.5)
+    return fog
+
+
+def test_who_shows_more_shares_than_its_next_samples_count_is_told_of_and_nobody_halts() -> None:
+    fog = young()
+    show(fog, MANY)
+    fog.run(4)
+    assert set(fog.kinds()) == {"two_totals"}
+    assert {(fault.accused, fault.frame, fault.about) for _, fault in fog.faults} == {("edge1", 0, "m01")}
+    assert sorted(name for name, _ in fog.faults) == sorted(DETECTORS), "each tells of it once"
+    assert fog.numbers() == [fog.newest] * len(DETECTORS)
+
+
+def test_what_the_next_samples_count_may_be_shown() -> None:
+    fog = young()
+    for _ in range(8):
+        show(fog, counted(fog))
+        fog.run(1)
+    assert not fog.kinds()
+
+
+def test_a_later_batch_without_the_miner_hides_no_earlier_one() -> None:
+    fog = young()
+    show(fog, MANY)
+    show(fog, 0)
+    show(fog, 0, "m03")
+    fog.run(4)
+    assert {fault.about for _, fault in fog.faults} == {"m01"}
+
+
+def test_what_was_shown_before_an_agent_began_anew_is_not_held_against_it() -> None:
+    fog = young()
+    show(fog, MANY)
+    fog.down("edge1", 3)
+    fog.run(8)
+    assert newest(fog)[0] == 2
+    assert not fog.kinds()
+    show(fog, MANY, place=(1, 5))
+    fog.run(3)
+    assert not fog.kinds()
+
+
+def test_who_goes_on_is_told_of_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "AGAIN", 4)
+    fog = young()
+    show(fog, MANY)
+    fog.run(10)
+    told = [fault for name, fault in fog.faults if name == "det1"]
+    assert 2 <= len(told) <= 3
+    assert len({fault.proof for fault in told}) == len(told), "each by another sample"
+
+
+def test_a_batch_of_anothers_miner_or_in_anothers_name_is_not_kept() -> None:
+    fog = young()
+    show(fog, MANY, "m02")
+    entry = Shares("m01", b"p" * 32, b"r" * 32, 3, T0_MS, 9, MANY, bytes(8))
+    batch = ShareBatch("fog1", "edge1", *newest(fog), (entry,))
+    fog.publish("edge2", fog.topics.share("edge2"), fog.net.signer("edge2").object(batch))
+    fog.run(4)
+    assert not fog.kinds()
+    assert not fog.detector("det1")._batches._held
