@@ -7,7 +7,7 @@ import random
 import pytest
 
 from mint.errors import Reason
-from mint.messages.chain import MAX_REPLY_BLOCKS
+from mint.messages.chain import MAX_REPLY_BLOCKS, ShareBatch
 from tests.chain.fog import Fog
 from tests.chain.mine import Mine, net
 
@@ -49,6 +49,53 @@ def test_every_share_that_was_shown_is_paid_once() -> None:
     for miner in ("m02", "m03", "m04"):
         assert works[miner] == 4 * counted[miner]
     assert works["m01"] <= 4 * counted["m01"]
+
+
+def test_a_batch_says_which_samples_count_its_shares_whenever_the_agent_began() -> None:
+    fog = Fog(NET)
+    fog.run(3)
+    old = fog.peers["edge2"]
+    again = fog.start("edge2", old.store)
+    assert again.node.totals == old.node.totals
+    assert again.node.totals["m02"] >= 3
+    fog.said.clear()
+    fog.mine("m02")
+    fog.run(2, ["m01", "m02"])
+    batches = [
+        NET.message(data, ShareBatch) for topic, data in fog.said if topic == fog.topics.share("edge2")
+    ]
+    session = again.member.signer.session
+    assert (batches[0].session, batches[0].sequence) == (session, 0)
+    assert [batch.session for batch in batches] == [session] * len(batches)
+    assert batches[-1].sequence > 0
+    assert [batch.entries[0].total for batch in batches] == sorted(
+        batch.entries[0].total for batch in batches
+    )
+
+
+def test_a_device_that_lost_its_disk_says_so_and_never_counts_what_it_did_not_find(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    fog = Fog(NET)
+    fog.run(6)
+    fog.start("edge2", quiet=True)  # with an empty disk
+    fog.run(4, ["m01", "m02"])
+    new = fog.peers["edge2"]
+    assert len(fog.tips()) == 1
+    counted = new.node.totals["m02"]
+    assert 4 <= counted < 8
+    assert new.node.tree.tip.totals["m02"] > counted
+    assert caplog.text.count("shares of m02 and this disk") == 1
+    # The operator takes the miner out of the charter and in again: it begins anew.
+    without = NET.next_version(miners=[one for one in NET.charter.miners if one.name != "m02"])
+    for version, sealed in ((2, without), (3, NET.next_version(version=3))):
+        for peer in fog.peers.values():
+            fog.receive(peer, fog.topics.charter(), sealed.data)
+        fog.run(1, ["m01"])
+        assert fog.peers["edge1"].node.tree.tip.charters[-1].charter.version == version
+    before = paid(fog).get("m02", 0)
+    fog.run(4, ["m01", "m02"])
+    assert paid(fog)["m02"] > before
 
 
 def test_a_late_joiner_asks_for_ranges_and_has_the_same() -> None:

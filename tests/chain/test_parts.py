@@ -260,12 +260,6 @@ def test_what_is_shown_is_counted_once_and_grows_whatever_order_it_was_found_in(
     assert showing.batch("fog1", "edge1", (3, 4)) is None
 
 
-def test_what_the_chain_counts_is_not_counted_again() -> None:
-    showing = Showing({"m01": 10})
-    showing.learn({"m01": 7, "m02": 5})
-    assert (showing.totals, showing.uncounted()) == ({"m01": 10, "m02": 5}, {"m02": 5})
-
-
 def test_a_full_batch_fits_into_its_kind() -> None:
     header = (bytes(32), bytes(32), 2**62, 2**62, 2**62, 2**62)
     entries = tuple(Shares("m" * 32, *header, bytes(8 * (MAX_BATCH_NONCES // 256 + 1))) for _ in range(256))

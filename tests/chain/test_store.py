@@ -7,13 +7,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from agents.pow.chain import store as limits
 from agents.pow.chain.storage import Counted, Grown, Place, Snapshot, Stored
-from agents.pow.chain.store import ChainStore
+from agents.pow.chain.store import ChainStore, totals_in
 from agents.pow.chain.tree import SNAPSHOT_EVERY, Tree
 from mint.errors import InputError
 from tests.chain.mine import Mine, net
@@ -62,6 +63,16 @@ def test_what_was_kept_is_read_as_it_was(tmp_path: Path) -> None:
         None,
     )
     assert store.totals() == {"m01": 6, "m02": 1}
+
+
+def test_totals_are_of_every_ledger_in_a_folder_that_can_be_read(tmp_path: Path) -> None:
+    assert totals_in(tmp_path) == {}
+    for name, totals in (("1", {"m01": 5, "m02": 9}), ("2", {"m01": 7}), ("3", {})):
+        with closing(ChainStore(tmp_path / f"ledger-{name}.sqlite")) as store:
+            store.keep(Counted(totals))
+    (tmp_path / "ledger-4.sqlite").write_bytes(b"no database at all, but as long as its header is" * 3)
+    (tmp_path / "other.sqlite").write_bytes(b"")
+    assert totals_in(tmp_path) == {"m01": 7, "m02": 9}
 
 
 def test_another_chain_takes_the_place_of_the_one_above_the_fork(tmp_path: Path) -> None:

@@ -94,12 +94,13 @@ class Node:
         # Whom we asked last, and how far its chain was read, which may lie beside ours.
         self._holder = ""
         self._reached: bytes | None = None
-        self._place = (0, 0)
+        # No sample of a run before this one counts what is found now.
+        self._place = (member.signer.session, 0)
         self._renew_ns = self._show_ns = now.monotonic_ns
         self._stale = True  # the templates are of what is past
         self._terms = Terms(self._sealed)
         self._take_terms()
-        self._learn()
+        self._loss_told = False
 
     # --- the miners ---
 
@@ -285,15 +286,30 @@ class Node:
         effects: list[Effect] = [Keep(what)]
         if what.chain:
             self._pool.prune(self.tree.tip.height)
-            self._learn()
+            self._tell_of_loss()
             self._stale = True
             effects += self._show()
         return effects
 
-    def _learn(self) -> None:
-        """Go on counting our miners' shares from what the chain has of them: our disk may have been lost."""
-        totals = self.tree.tip.totals
-        self._showing.learn({name: totals.get(name, 0) for name in self.totals})
+    def _tell_of_loss(self) -> None:
+        """Say it where the chain counts more shares of ours than we do: our disk was lost, or another is this device.
+
+        Counting on from the chain would be shares that no CPU time explains: samples of this boot have said fewer.
+        """
+        if self._loss_told:
+            return
+        for miner, total in self.totals.items():
+            on_chain = self.tree.tip.totals.get(miner, 0)
+            if on_chain > total:
+                self._loss_told = True
+                self._member.log.warning(
+                    "the ledger counts %d shares of %s and this disk %d: the next are not paid until they are as "
+                    "many (docs/ledger.md)",
+                    on_chain,
+                    miner,
+                    total,
+                )
+                return
 
     def _show(self) -> list[Effect]:
         """Show the shares that wait, to ourselves too."""

@@ -42,13 +42,6 @@ class Showing:
         nonces += solved.nonce.to_bytes(NONCE_BYTES, "big")
         self.waiting += 1
 
-    def learn(self, totals: Mapping[str, int]) -> None:
-        """What the chain has of miners of ours is not counted again after a disk was lost."""
-        for miner, total in totals.items():
-            if total > self.totals.get(miner, 0):
-                self.totals[miner] = total
-                self._changed.add(miner)
-
     def uncounted(self) -> dict[str, int]:
         """The totals that changed since this was last called: to be kept."""
         changed = {name: self.totals[name] for name in sorted(self._changed)}

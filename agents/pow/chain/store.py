@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +148,19 @@ class ChainStore:
     def totals(self) -> dict[str, int]:
         """How many shares each miner ever found."""
         return dict(self._db.execute("SELECT miner, shares FROM total"))
+
+
+def totals_in(folder: Path) -> dict[str, int]:
+    """How many shares each miner ever found, by every ledger that was mined with this folder.
+
+    One that cannot be read is left out: it need not be the one that is mined now.
+    """
+    totals: dict[str, int] = {}
+    for path in sorted(folder.glob("ledger-*.sqlite")):
+        with suppress(InputError, sqlite3.Error), closing(ChainStore(path)) as store:
+            for miner, shares in store.totals().items():
+                totals[miner] = max(shares, totals.get(miner, 0))
+    return totals
 
 
 class ChainReader:
