@@ -15,7 +15,8 @@ from types import TracebackType
 from typing import Self
 
 from agents.pow.chain.node import Node as ChainNode
-from agents.pow.chain.store import ChainStore
+from agents.pow.chain.storage import Counted
+from agents.pow.chain.store import ChainStore, totals_in
 from agents.pow.exchange import Exchange
 from agents.pow.work_folder import exchange_folder
 from mint.bus.options import Incoming
@@ -37,6 +38,7 @@ class Mining:
         self._changed = asyncio.Event()
         self._store: ChainStore | None = None
         self._chain: ChainNode | None = None
+        self._sampled = (node.session, 0)
         self._begin()
 
     async def __aenter__(self) -> Self:
@@ -90,12 +92,13 @@ class Mining:
     def counted(self) -> Mapping[str, int]:
         """How many shares each miner ever found, on disk by now: what the next sample says."""
         if self._chain is None:
-            return {}
+            return self._found_before
         self._carry_out(self._chain.counted())
         return self._chain.totals
 
     def sampled(self, session: int, sequence: int) -> None:
         """The sample that said so has this place in the device's stream."""
+        self._sampled = (session, sequence)
         if self._chain is not None:
             self._chain.sampled(session, sequence)
 
@@ -106,12 +109,16 @@ class Mining:
         if self._store is not None:
             self._store.close()
         self._store = self._chain = None
+        # A miner's shares are counted on over ledgers: what a sample says of them never falls.
+        self._found_before = totals_in(self._node.options.state)
         sealed = self._node.charter
         if sealed.charter.chain is None:
             return
         genesis = ledger_of(sealed, self._node.operator).genesis.hash.hex()
         self._store = ChainStore(self._node.options.state / f"ledger-{genesis[:16]}.sqlite")
+        self._store.keep(Counted(self._found_before))
         self._chain = ChainNode(self._node, self._store, now())
+        self._chain.sampled(*self._sampled)
         self._node.log.info("ledger %s, at block %d", genesis[:16], self._chain.tree.tip.height)
 
     def _serve(self) -> None:

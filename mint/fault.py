@@ -19,9 +19,9 @@ A proof is checked under the charters that the frames, votes and samples name, s
 its frames any more and cast no vote (detectors/detector.py), it closes none (twin_broker/manager.py), enforcers go on
 with the penalties that there are and with every valid verdict. The log goes on when the operator signs a charter that
 says from which frame (`resume`), and mostly by another key. A detector that voted twice is not counted any more
-(detectors/tally.py). A device with two samples of one place is told to people. A miner of whose shares its device says two
-totals is barred from the ledger (mint/chain/body.py), and nobody halts. An omission halts nobody, for the frames that
-there are stay true: people are told.
+(detectors/tally.py). A device with two samples of one place is told to people. A miner of whose shares its device
+says two totals is barred from the ledger (mint/chain/body.py), and nobody halts. An omission halts nobody, for the
+frames that there are stay true: people are told.
 """
 
 from __future__ import annotations

@@ -39,7 +39,8 @@ FaultKind = Literal[
 class Fault(Wire, frozen=True):
     """`accused` did wrong at frame `frame` (0: at none in particular).
 
-    `about` is the device or the miner concerned, or empty. `proof` holds the envelopes that show it, in the order that mint/fault.py gives for the kind.
+    `about` is the device or the miner concerned, or empty. `proof` holds the envelopes that show it, in the order that
+    mint/fault.py gives for the kind.
     """
 
     fog: Name

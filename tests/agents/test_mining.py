@@ -163,4 +163,14 @@ async def test_a_ledger_begins_with_the_charter_that_has_it_and_another_with_ano
             ledger.blocks.clear()
             ledger.batches.clear()
             await ledger.until_blocks(2)
-    assert counts(manager)[0] == 0
+            shown = [entry.total for batch in ledger.batches for entry in batch.entries]
+            placed = [(batch.session, batch.sequence) for batch in ledger.batches]
+            none = mined(fog, 4, None)
+            await publish(fog, manager.node, manager.bus, none)
+            ended = len(manager.samples)
+            await manager.until(lambda: len(manager.samples) >= ended + 3)
+    told = counts(manager)
+    assert told == sorted(told), "counted on over ledgers, and where there is none"
+    assert told[0] == 0
+    assert told[-1] >= max(shown)
+    assert all(sequence > 1 for _, sequence in placed), "after the samples that the ledger before it counted'"
