@@ -55,7 +55,7 @@ def search(block_data: bytes, bound: int, start: int, tries: int) -> int | None:
 
 
 def block_data(previous: bytes, miner: str, height: int) -> bytes:
-    """What a miner without a ledger hashes: the previous block's hash (32 bytes), its name (32, zero-padded), the height.
+    """What a miner without a ledger hashes: the last block's hash (32 bytes), its name (32, zero-padded), the height.
 
     The height is big-endian, as the nonce is, in 24 bytes: so the nonce lies where it does in a header of the chain
     (mint/chain/header.py), which is what miners are fast at.

@@ -73,6 +73,7 @@ static bool path_is_right(const struct path *path) {
             if (!meets(&job, nonce, target, &plain)) continue;
             if (!search(path, &job, target, from, end - from, &ours)) return false;
             if (ours.nonce != nonce || memcmp(ours.hash, plain.hash, 32)) return false;
+            if (!search(path, &job, plain.hash, nonce, 1, &ours)) return false; /* a target that is met just so */
             from = nonce + 1;
         }
         if (search(path, &job, target, from, end - from, &ours)) return false;
