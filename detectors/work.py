@@ -5,6 +5,11 @@ micro-nats, and its **level** how far z has risen above the lowest that it was s
 all windows that end now. Page's test (1954), O(1) a reading. A level at the bound convicts, and the two
 readings prove it.
 
+**A dip proves nothing.** An agent that stands still while its miners go on takes in late what they told it; in
+its next sample CPU time has run on and shares have not. From there, the sample after it looks like work for
+many. So where z is more than half a bound below its highest of the last DIP readings, that highest counts
+instead (as in detectors/budget.py).
+
 A counter that is made anew, a boot, use or shares that run backwards: what was used in between is not known,
 and the miner's past begins again. Twice in an hour is said (`restless` in detectors/budget.py).
 
@@ -22,6 +27,8 @@ import numpy as np
 from detectors.observation import Bools, Ints, Observation
 from mint.work import DESIGNS, WorkRule
 
+# Readings for which the bottom of a dip is no beginning.
+DIP = 10
 US_PER_S = 1_000_000
 NS_PER_US = 1_000
 # More in one step is no telemetry (13 CPU-days), or is convicted for less; and no product overflows: a charter
@@ -39,7 +46,7 @@ class WorkLedger:
     After a `push`: `convicted`, (n,), of miners read just now. z, `low` and what belongs to it have one row a design.
     """
 
-    _STATE = ("z", "low", "low_at", "last", "read_at")
+    _STATE = ("z", "low", "low_at", "past", "last", "read_at")
 
     def __init__(self, rules: Sequence[WorkRule | None]) -> None:
         n, k = len(rules), len(DESIGNS)
@@ -54,6 +61,8 @@ class WorkLedger:
         # The reading at which z was lowest: its number (-1: none yet), usage and shares.
         self.low_at = np.zeros((3, k, n), np.int64)
         self.low_at[0] = -1
+        # z after the last DIP observations, the next in place `turn`.
+        self.past, self.turn = np.full((DIP, k, n), -FAR), 0
         # The last reading: usage, shares, boot, epoch; and its number (-1: none yet).
         self.last, self.read_at = np.zeros((4, n), np.int64), np.full(n, -1, np.int64)
         self.convicted = np.zeros(n, bool)
@@ -69,10 +78,15 @@ class WorkLedger:
         continues = here & (self.read_at >= 0) & (used < MOST_USE_NS) & (step[:2] >= 0).all(axis=0)
         continues &= (now[2:] == self.last[2:]).all(axis=0)
         self._shift(used * continues, np.minimum(shown, MOST_SHARES) * continues)
-        lower = (self.z <= self.low) & here
-        if not continues.all():
-            lower |= here & ~continues
-        np.copyto(self.low, self.z, where=lower)
+        begun = here & ~continues
+        if begun.any():
+            self.low[:, begun], self.past[:, :, begun] = FAR, -FAR
+        depth = self.past.max(axis=0) - self.z
+        start = self.z + depth * (depth > self._bound // 2)
+        lower = (start <= self.low) & here
+        np.copyto(self.low, start, where=lower)
+        np.copyto(self.past[self.turn], self.z, where=here | (self.read_at >= 0))
+        self.turn = (self.turn + 1) % DIP
         at = np.array((np.full_like(used, seen.number), now[0], now[1]))
         np.copyto(self.low_at, at[:, None], where=lower)
         np.copyto(self.last, now, where=here)
@@ -114,12 +128,15 @@ class WorkLedger:
         """Begin again at the last reading: what these miners did before has been decided on."""
         chosen = list(rows)
         self.z[:, chosen] = self.low[:, chosen] = 0
+        self.past[:, :, chosen] = -FAR
+        self.past[self.turn - 1][:, chosen] = 0
         self.low_at[0][:, chosen] = self.read_at[chosen]
         self.low_at[1:][:, :, chosen] = self.last[:2, None, chosen]
 
     def arrange(self, origin: Sequence[int], rules: Sequence[WorkRule | None]) -> None:
         """Row i becomes what row origin[i] was, or a new miner where that is -1, under these rules."""
         fresh, kept = WorkLedger(rules), np.asarray(origin, np.int64)
+        fresh.turn = self.turn
         rows = np.flatnonzero(kept >= 0)
         for name in self._STATE:
             getattr(fresh, name)[..., rows] = getattr(self, name)[..., kept[rows]]
@@ -127,10 +144,13 @@ class WorkLedger:
 
     def state(self) -> dict[str, Any]:
         """Everything but the rules, as plain data; nothing where nobody has a rule."""
-        return {name: getattr(self, name).tolist() for name in self._STATE} if self._any else {}
+        if not self._any:
+            return {}
+        return {"turn": self.turn} | {name: getattr(self, name).tolist() for name in self._STATE}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from `state()`, taken of the same rows."""
-        for name, rows in state.items():
+        for name in self._STATE if state else ():
             book = getattr(self, name)
-            book[...] = np.array(rows, np.int64).reshape(book.shape)
+            book[...] = np.array(state[name], np.int64).reshape(book.shape)
+        self.turn = state.get("turn", 0)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors.observation import Observation
-from detectors.work import WorkLedger
-from mint.work import Count, WorkRule
+from detectors.work import DIP, WorkLedger
+from mint.work import DESIGNS, Count, WorkRule
 
 HASHES = 2_000_000
 RULE = WorkRule(HASHES, HASHES * 50_000 * 334 // 10**9, 50_000)
@@ -67,28 +67,73 @@ Steps = st.lists(
 )
 
 
+class Seen(NamedTuple):
+    """A reading, its number, and by design whether it is the bottom of a dip."""
+
+    number: int
+    read: Read
+    dip: tuple[bool, ...]
+
+
+def in_a_dip(zs: list[tuple[int, ...]], bounds: tuple[int, ...]) -> tuple[bool, ...]:
+    """Whether the last of these z, one an observation, is about half a bound below one of the DIP before."""
+    *before, now = zs[-DIP - 1 :]
+    return tuple(
+        max((z[k] for z in before), default=now[k]) - now[k] > bound // 2 - 1000
+        for k, bound in enumerate(bounds)
+    )
+
+
 @settings(max_examples=200, deadline=None)
 @given(Steps)
 def test_convicted_is_whom_some_window_that_ends_now_proves(steps: list[tuple[int, int] | None]) -> None:
-    ledger, told, now = WorkLedger([RULE]), [], Read(0, 0)
+    ledger, now, zs, told = WorkLedger([RULE]), Read(0, 0), list[tuple[int, ...]](), list[Seen]()
     for number, step in enumerate(steps):
         if step is not None:
             now = Read(now.usage_ns + step[0], now.shares + step[1])
         push(ledger, number, None if step is None else now)
+        if told or step is not None:
+            zs.append(
+                tuple(
+                    one.ln * now.shares - cost * now.usage_ns // 10**9
+                    for one, cost in zip(DESIGNS, RULE.costs, strict=True)
+                )
+            )
         if step is None:
             assert not ledger.convicted[0]
             continue
-        told.append((number, now))
-        proven = [first for first in told[:-1] if RULE.proves(first[1].count, now.count)]
+        proven = [first for first in told if RULE.proves(first.read.count, now.count)]
         if ledger.convicted[0]:
             since = ledger.began(0)
-            assert since in [first[0] for first in proven]
-            first = dict(told)[since]
-            assert ledger.shown(0) == (now.shares - first.shares, now.usage_ns - first.usage_ns)
+            first = next(one for one in proven if one.number == since)
+            assert ledger.shown(0) == (now.shares - first.read.shares, now.usage_ns - first.read.usage_ns)
             assert since in ledger.origins(0)
-        elif proven:  # what rounding a step takes off
-            nearly = RULE.proves(proven[0][1].count, Count(now.usage_ns + 100_000, now.shares))
-            assert not nearly
+        else:  # what rounding a step takes off
+            a_little_more = Count(now.usage_ns + 100_000, now.shares)
+            assert not any(RULE.proves(one.read.count, a_little_more) for one in proven if not any(one.dip))
+        told.append(Seen(number, now, in_a_dip(zs, RULE.bounds)))
+
+
+@pytest.mark.parametrize("held_s", [5, 20, 60])
+def test_an_agent_that_was_held_up_makes_no_cheat_of_its_miner(held_s: int) -> None:
+    """Its first sample then has the CPU time and not the shares, the next has all of them."""
+    honest = [Read(SHARE_NS * t, 3 * t) for t in range(300)]
+    late = honest[100 + held_s]._replace(shares=honest[100].shares)
+    ledger = fed([*honest[:100], late])
+    for number, read in enumerate(honest[101 + held_s :], 101):
+        push(ledger, number, read)
+        assert not ledger.convicted[0]
+
+
+def test_a_miner_that_rests_from_work_gains_little_by_it() -> None:
+    """Ten minutes of CPU time without a share, then double."""
+    idle = [Read(SHARE_NS * t, 0) for t in range(600)]
+    ledger = fed(list(idle))
+    for number, read in enumerate(cheats(60, idle[-1])):
+        push(ledger, 600 + number, read)
+        if ledger.convicted[0]:
+            break
+    assert number < 45
 
 
 def test_an_honest_miner_is_not_convicted_and_a_cheat_is() -> None:
