@@ -13,7 +13,10 @@ import typer
 from mint.errors import InputError, MachineError
 from mint.files import write_atomic
 
-EXAMPLE = "example: mint calibrate clean.csv --rate 0.001 --out calibration --write fleet/charter.toml"
+EXAMPLE = (
+    "example: mint calibrate clean.csv --rate 0.001 --out calibration --write fleet/charter.toml, "
+    "or mint calibrate --class pi4 --write fleet/charter.toml"
+)
 ALL = "all"
 PRESETS = ("calibrated", "paper")
 # Simulated miner-hours of each kind where no trace is given: they vouch for one false alarm in 1,000 miner-hours, and
@@ -65,7 +68,8 @@ def calibrate(  # noqa: PLR0917 - a command has as many options as it has
         Path | None,
         typer.Option(
             metavar="CHARTER.TOML",
-            help="Set ssa_threshold in this charter; then raise its version and sign it.",
+            help="Set ssa_threshold in this charter, or with --class that class's rate; then raise its version and "
+            "sign it.",
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object, for programs.")] = False,
@@ -73,8 +77,18 @@ def calibrate(  # noqa: PLR0917 - a command has as many options as it has
         bool, typer.Option("--strict", help="No extrapolation: exit code 1 and nothing written instead.")
     ] = False,
     seed: Annotated[int, typer.Option(help="The same seed, the same result.")] = 2021,
+    class_: Annotated[
+        str | None,
+        typer.Option(
+            "--class",
+            metavar="NAME",
+            help="Instead: measure the hashes that a second of CPU time makes on this machine, a device of class NAME.",
+        ),
+    ] = None,
 ) -> None:
     """Find the threshold of SSA's W for a rate of false alarms, from clean telemetry, recorded or simulated.
+
+    With --class: how fast the pinned miner hashes here, for the charter (docs/work-evidence.md).
 
     The threshold is the lowest whose rate is, with 97.5 % confidence, at most the one tolerated. Where telemetry is
     too short to vouch for that, the curve is extrapolated, and the output says so (docs/detection.md).
@@ -82,6 +96,11 @@ def calibrate(  # noqa: PLR0917 - a command has as many options as it has
     Exit code 1 where telemetry is too short even for that, or ends while W still learns the miners' noise; with
     --strict wherever it would extrapolate.
     """
+    if class_ is not None:
+        if traces or simulate is not None or kind or cpu or out is not None:
+            raise InputError("--class", "takes no telemetry", "give it with --write and --json alone")
+        _measure(class_, write, json=json)
+        return
     cpus = cpu or [0.05]
     _check(rate, preset, simulate, cpus, seed)
     if traces and simulate is None and (kind or cpu):
@@ -112,6 +131,24 @@ def calibrate(  # noqa: PLR0917 - a command has as many options as it has
         sys.stdout.write(f"written to {written}; raise its version, then run: mint charter sign\n")
     if not settled:
         raise typer.Exit(1)
+
+
+def _measure(name: str, write: Path | None, *, json: bool) -> None:
+    """A class's rate."""
+    from network.calibrate import class_edit, class_rate  # noqa: PLC0415 - as below: only where it runs
+
+    if write is not None:
+        class_edit.checked(write, name)
+    measured = class_rate.measure(name)
+    if write is not None:
+        class_edit.write(write, name, measured.best)
+    sys.stdout.write(
+        class_rate.data(measured, None if write is None else str(write))
+        if json
+        else class_rate.text(measured)
+    )
+    if write is not None and not json:
+        sys.stdout.write(f"written to {write}; raise its version, then run: mint charter sign\n")
 
 
 def _kinds(given: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
