@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import random
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,15 +32,24 @@ NODES = (
 TOPICS = Topics("fog1")
 
 
+@cache
+def provisioned(names: tuple[str, ...]) -> tuple[Authority, Path]:
+    """An authority in `ca/`, and certificates in `keys/`; made once, for every file of them is synced."""
+    authority, made = Authority.new("test"), Path(tempfile.mkdtemp(prefix="fog-"))
+    atexit.register(shutil.rmtree, made)
+    authority.save(made / "ca")
+    for name in names:
+        authority.issue_client(name).save(made / "keys", name)
+    return authority, made
+
+
 class Fog:
     """Keys in `folder`, and a broker that is started with `async with`."""
 
     def __init__(self, folder: Path, nodes: Iterable[tuple[str, Role]] = NODES) -> None:
         self.folder, self.topics, self.nodes = folder, TOPICS, tuple(nodes)
-        self.authority = Authority.new("test")
-        self.authority.save(folder / "ca")
-        for name, _ in self.nodes:
-            self.authority.issue_client(name).save(folder / "keys", name)
+        self.authority, made = provisioned(tuple(name for name, _ in self.nodes))
+        shutil.copytree(made, folder, dirs_exist_ok=True)
         self.broker = Broker(folder / "broker", self.authority, acl(self.nodes, self.topics))
 
     def options(self, name: str, **changed: Any) -> BusOptions:

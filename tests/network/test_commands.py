@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 import tomllib
 from collections.abc import Callable
@@ -27,12 +28,19 @@ def mint(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
     return run
 
 
-@pytest.fixture
-def fleet(mint: Mint, tmp_path: Path) -> Path:
-    folder = tmp_path / "fleet"
-    code, said = mint("init", "--dir", str(folder), "--miners", "2", "--cpu", "0.25")
-    assert code == 0, said
+@pytest.fixture(scope="module")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `mint init` makes."""
+    folder = tmp_path_factory.mktemp("founded") / "fleet"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["mint", "init", "--dir", str(folder), "--miners", "2", "--cpu", "0.25"])
+        assert commands.main() == 0
     return folder
+
+
+@pytest.fixture
+def fleet(founded: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(founded, tmp_path / "fleet"))
 
 
 def test_a_second_device(mint: Mint, fleet: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import socket
 import ssl
 import subprocess
@@ -25,12 +26,17 @@ from network.mosquitto_program import Program
 HOST = "fog.example"
 
 
+@pytest.fixture(scope="module")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SealedCharter]:
+    layout = Layout(tmp_path_factory.mktemp("founded"))
+    return layout.root, found(layout, Plan("test", miners=2, cpu=0.1), new_operator(layout))
+
+
 @pytest.fixture
-def fleet(tmp_path: Path) -> tuple[Layout, SealedCharter]:
+def fleet(founded: tuple[Path, SealedCharter], tmp_path: Path) -> tuple[Layout, SealedCharter]:
     """An operator's folder, as `mint init` makes it."""
-    layout = Layout(tmp_path / "fleet")
-    layout.root.mkdir()
-    return layout, found(layout, Plan("test", miners=2, cpu=0.1), new_operator(layout))
+    root, charter = founded
+    return Layout(shutil.copytree(root, tmp_path / "fleet")), charter
 
 
 def free_port() -> int:
