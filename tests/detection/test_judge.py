@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from detectors.judge import LASTING, Finding, Judge, Terms
+from detectors.judge import LASTING, Conviction, Finding, Judge, Terms
 from detectors.observation import Law, Observation
 from mint.charter.toml import setting
 from mint.messages.judgement import Evidence
@@ -216,9 +216,9 @@ def poisson(ticks: int, seed: int = 2) -> Floats:
     return np.random.default_rng(seed).poisson(3.0, (ticks, MINERS)).astype(float)
 
 
-def miners_of_a_ledger(law: Law = "kernel", **changes: object) -> Judge:
+def miners_of_a_ledger(law: Law = "kernel", **changes: str) -> Judge:
     terms = [Terms(f"m{row}", ENTITLED, law, work=WORK) for row in range(MINERS)]
-    return Judge(terms, setting({**changes}, "test").detection, period_ns=S, f_miners=0)  # type: ignore[arg-type]
+    return Judge(terms, setting(changes, "test").detection, period_ns=S, f_miners=0)
 
 
 @pytest.mark.parametrize("law", ["kernel", "soft"])
@@ -249,7 +249,7 @@ def test_without_a_rule_and_in_the_papers_preset_shares_say_nothing() -> None:
 def test_a_conviction_says_since_when_and_how_much_and_what_was_decided_on_is_past() -> None:
     shares = poisson(260)
     shares[120:, 3] *= 2
-    judge, at = miners_of_a_ledger(), []
+    judge, at = miners_of_a_ledger(), list[tuple[int, Conviction]]()
     for one in mined(noisy(260), shares):
         spared = ["m3"] if at and one.number <= at[0][0] + 5 else []
         at += [(one.number, found) for found in judge.step(one, spared).convictions]

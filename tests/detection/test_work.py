@@ -27,7 +27,7 @@ class Read(NamedTuple):
     boot: int = 1
 
     @property
-    def count(self) -> Count:
+    def told(self) -> Count:
         """As the law has it."""
         return Count(self.usage_ns, self.shares)
 
@@ -102,7 +102,7 @@ def test_convicted_is_whom_some_window_that_ends_now_proves(steps: list[tuple[in
         if step is None:
             assert not ledger.convicted[0]
             continue
-        proven = [first for first in told if RULE.proves(first.read.count, now.count)]
+        proven = [first for first in told if RULE.proves(first.read.told, now.told)]
         if ledger.convicted[0]:
             since = ledger.began(0)
             first = next(one for one in proven if one.number == since)
@@ -110,7 +110,7 @@ def test_convicted_is_whom_some_window_that_ends_now_proves(steps: list[tuple[in
             assert since in ledger.origins(0)
         else:  # what rounding a step takes off
             a_little_more = Count(now.usage_ns + 100_000, now.shares)
-            assert not any(RULE.proves(one.read.count, a_little_more) for one in proven if not any(one.dip))
+            assert not any(RULE.proves(one.read.told, a_little_more) for one in proven if not any(one.dip))
         told.append(Seen(number, now, in_a_dip(zs, RULE.bounds)))
 
 
