@@ -182,7 +182,7 @@ def two_samples(fault: Fault, charters: Charters) -> SealedCharter:
 
 
 def two_totals(fault: Fault, charters: Charters) -> SealedCharter:
-    """A batch of shares and a later sample of one device's key, which counts fewer shares of the miner `about`."""
+    """A batch of shares and a later sample of one device's key, which counts fewer shares of its miner `about`."""
     (one, mine), (other, theirs) = (
         _of(data, kind, charters) for data, kind in zip(_held(fault, 2), ("shares", "sample"), strict=True)
     )
@@ -192,10 +192,14 @@ def two_totals(fault: Fault, charters: Charters) -> SealedCharter:
     said = ({one.sender, other.sender, batch.device}, batch.fog, fault.frame)
     if said != ({fault.accused}, fault.fog, 0) or _key(mine, fault.accused) != _key(theirs, fault.accused):
         raise not_shown("its shares and its sample are not of the accused, or of two keys")
+    charter = max(mine, theirs, key=lambda sealed: sealed.charter.version)
+    miner = charter.charter.miners_by_name().get(fault.about)
+    if miner is None or miner.device != fault.accused:
+        raise not_shown(f"{fault.accused} has no say about {fault.about}")
     reading, _ = reading_in(other, fault.about)
     if not denies(batch, fault.about, (body.session, body.sequence), reading.shares):
         raise not_shown(f"the sample counts the shares of {fault.about}, or is not known to be later")
-    return max(mine, theirs, key=lambda sealed: sealed.charter.version)
+    return charter
 
 
 # --- claims -----------------------------------------------------------------------------------------

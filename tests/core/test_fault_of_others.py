@@ -106,10 +106,12 @@ def batch(total: int = 40, place: tuple[int, int] = (1, 3), miner: str = "m01", 
     return Signer(by, key_of(key or by), NET.network).object(made)
 
 
-def counting(shares: int = 39, sequence: int = 4, device: str = "edge1", session: int = 1) -> bytes:
+def counting(
+    shares: int = 39, sequence: int = 4, device: str = "edge1", session: int = 1, miner: str = "m01"
+) -> bytes:
     signer = NET.signer(device, session)
     signer._sequence = sequence - 1
-    reading = MinerReading("m01", 1, 0, 1, 0, 0, 0, 0, 0, 0, -1, -1, True, shares)
+    reading = MinerReading(miner, 1, 0, 1, 0, 0, 0, 0, 0, 0, -1, -1, True, shares)
     return signer.stream(Sample(b"B" * 16, 4, 0, (reading,)), NET.sealed.topics().sample(device), 0)
 
 
@@ -135,6 +137,7 @@ def test_fewer_shares_in_a_later_sample_than_were_shown_before_are_a_lie() -> No
         (two_totals(batch(place=(2, 1)), counting()), Reason.NOT_PROVEN),
         (two_totals(batch(miner="m03"), counting()), Reason.NOT_PROVEN),
         (two_totals(batch(), counting(), about="m03"), Reason.NOT_PROVEN),
+        (two_totals(batch(miner="m02"), counting(miner="m02"), about="m02"), Reason.NOT_PROVEN),  # edge2's
         (two_totals(batch(), counting(), about=""), Reason.NOT_PROVEN),
         (two_totals(batch(), counting(), frame=5), Reason.NOT_PROVEN),
         (two_totals(batch(), counting(device="edge2")), Reason.NOT_PROVEN),
@@ -156,6 +159,15 @@ def test_two_totals_of_two_keys_of_one_name_are_no_fault() -> None:
     known = KNOWN | {rekeyed.hash: rekeyed}
     refused(two_totals(batch(key="edge1, rotated"), counting()), charters=known)
     assert shown(two_totals(batch(), counting()), known).charter == NET.sealed
+
+
+def test_who_has_no_say_about_a_miner_any_more_says_nothing_of_it() -> None:
+    moved = tuple(
+        msgspec.structs.replace(one, device="edge2") if one.name == "m01" else one
+        for one in NET.charter.miners
+    )
+    newer = charter(miners=moved)
+    refused(two_totals(batch(), counting()), charters=KNOWN | {newer.hash: newer})
 
 
 # --- claims, and what they make -----------------------------------------------------------------------
