@@ -6,7 +6,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from agents.service import run
+from agents import service
 from mint.names import Role
 from mint.node import Node, NodeOptions
 
@@ -14,7 +14,8 @@ from mint.node import Node, NodeOptions
 def main(folder: Path, name: str, port: int) -> None:
     own = folder / name
     options = NodeOptions(folder / "charter.signed", name, own, "127.0.0.1", port, own / "state")
-    asyncio.run(run(Node(options, Role.AGENT), asyncio.Event()))
+    service.WILL_DELAY_S = 1  # who waits for its death waits no longer than it takes to be sure
+    asyncio.run(service.run(Node(options, Role.AGENT), asyncio.Event()))
 
 
 if __name__ == "__main__":

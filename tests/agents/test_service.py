@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from agents import service
 from agents.service import run
 from mint.boot import boot_id
 from mint.errors import Reason
@@ -84,7 +85,10 @@ async def test_birth_is_there_for_those_who_come_later(fog: Fog, agent: Node) ->
     assert manager.states[0].alive
 
 
-async def test_miners_that_come_and_go_are_born_anew(manager: Manager, agent: Node, cgroups: Cgroups) -> None:
+async def test_miners_that_come_and_go_are_born_anew(
+    manager: Manager, agent: Node, cgroups: Cgroups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "DISCOVER_NS", 500_000_000)
     await manager.until(lambda: len(manager.samples) >= 1)
     cgroups.remove("miner_02")
     await manager.until(lambda: manager.states[-1].miners == ("miner_01",))

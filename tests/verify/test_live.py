@@ -31,8 +31,8 @@ Mint = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def ground(tmp_path: Path, mosquitto_program: Program) -> Ground:
-    return Ground(tmp_path / "ground", NET)
+def ground(tmp_path: Path, mosquitto_program: Program, request: pytest.FixtureRequest) -> Ground:
+    return Ground(tmp_path / "ground", getattr(request, "param", NET))
 
 
 @pytest.fixture
@@ -125,6 +125,10 @@ async def silent(ground: Ground) -> AsyncIterator[None]:
         yield
 
 
+# Each holder is waited for.
+@pytest.mark.parametrize(
+    "ground", [Net(miners=1, devices=1, detectors=1)], indirect=True, ids=["one detector"]
+)
 def test_where_nobody_answers_nothing_is_proven(ground: Ground, mint: Mint) -> None:
     with beside(silent(ground)):
         code, said = mint(*there(ground))
