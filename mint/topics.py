@@ -156,6 +156,7 @@ def may_read(role: Role, name: str, topics: Topics) -> tuple[str, ...]:
             topics.charter(),
             topics.ack(name),
             topics.verdict("+", "+"),
+            topics.fault("+"),
             topics.block(),
             topics.share("+"),
             topics.block_request(),

@@ -1,4 +1,4 @@
-"""What a block may hold, one transaction after the other: a charter, verdicts, batches of shares.
+"""What a block may hold, one transaction after the other: a charter, verdicts, faults, batches of shares.
 
 Whoever checks a block adds all of its transactions and takes none that is refused; whoever makes one adds what it knows
 and leaves out what is refused. So both go by the same rules:
@@ -7,6 +7,8 @@ and leaves out what is refused. So both go by the same rules:
   whoever it gives another key signs with that from here on.
 - **verdict**: valid (mint/verdict.py) under a charter that the chain has anchored, on an offence after the last one
   of that miner that was.
+- **fault**: only "two totals" (mint/fault.py), valid likewise, about a miner; its sample is later than that
+  of the one before of that miner, and not of a time to come.
 - **shares**: signed by the agent of the device on which their miners live. Each share's parent is one of the last
   STALE_BLOCKS blocks, its header says of height, work and time what a child of that block has to, and its hash
   meets the miner's share target. No share is on one chain twice; and what a miner said it had found in all has
@@ -21,17 +23,23 @@ import hashlib
 from itertools import takewhile
 
 from mint.chain.header import block_data
-from mint.chain.penalties import Bar, bar, barred
+from mint.chain.penalties import Bar, bar, bar_of_lie, barred
 from mint.chain.state import MAX_CHARTERS, Ledger, State, Step, Terms
 from mint.charter.seal import SealedCharter, open_charter
-from mint.envelope import kind_in, open_envelope
+from mint.envelope import Envelope, kind_in, open_envelope
 from mint.errors import Reason, Rejected
+from mint.fault import verify_fault
 from mint.messages.chain import NONCE_BYTES, ShareBatch, Shares
+from mint.messages.fault import Fault
 from mint.messages.judgement import Verdict
+from mint.sign_bytes import Stream
 from mint.verdict import verify_verdict
+from mint.wire import decode
 
-# Each takes the check of some ten signatures; what is more waits for the next block.
-MAX_VERDICTS = 16
+# Verdicts and faults: each takes the check of some ten signatures; what is more waits for the next block.
+MAX_PROOFS = 16
+# Of a fault: its shares and its sample may have 64 KiB each.
+MAX_FAULT_BYTES = 192 << 10
 # The end of a share's hash, by which it is known again: the beginning is zeros.
 DIGEST_END = slice(16, 32)
 
@@ -43,13 +51,14 @@ class Body:
         self._ledger, self._parent = ledger, parent
         self._height = parent.height + 1
         self._steps = {step.hash: place for place, step in enumerate(parent.steps)}
-        self._count = self._verdicts = 0
+        self._count = self._proofs = 0
         self.terms: Terms | None = parent.terms
         self.charters = parent.charters
         self.shares: set[bytes] = set()
         self.bars: list[Bar] = []
         self.offences: dict[str, int] = {}
         self.totals: dict[str, int] = {}
+        self.lies: dict[str, int] = {}
         # Work of the shares that are paid for, by miner.
         self.works: dict[str, int] = {}
 
@@ -74,6 +83,8 @@ class Body:
                 self._charter(data)
             case "verdict":
                 self._verdict(data)
+            case "fault":
+                self._fault(data)
             case "shares":
                 self._batch(data)
             case kind:
@@ -93,8 +104,7 @@ class Body:
         self.charters = (*self.charters[1 - MAX_CHARTERS :], sealed)
 
     def _verdict(self, data: bytes) -> None:
-        if self._verdicts == MAX_VERDICTS:
-            raise Rejected(Reason.OVERSIZE, f"more than {MAX_VERDICTS} verdicts in a block")
+        self._room_for_a_proof()
         opened = open_envelope(data, self.in_force().sealed.trust(), expect="verdict")
         verdict = opened.message
         assert isinstance(verdict, Verdict)  # noqa: S101 (`expect` says so; this tells the type checker)
@@ -104,7 +114,32 @@ class Body:
         proven = verify_verdict(verdict, self._charters_with(verdict.miner))
         self.bars.append(bar(self._ledger.chain, proven, self._height))
         self.offences[verdict.miner] = verdict.offence
-        self._verdicts += 1
+        self._proofs += 1
+
+    def _fault(self, data: bytes) -> None:
+        self._room_for_a_proof()
+        if len(data) > MAX_FAULT_BYTES:
+            raise Rejected(Reason.OVERSIZE, f"a fault of {len(data)} bytes in a block")
+        fault = open_envelope(data, self.in_force().sealed.trust(), expect="fault").message
+        assert isinstance(fault, Fault)  # noqa: S101 (`expect` says so; this tells the type checker)
+        if fault.kind != "two_totals":
+            raise Rejected(Reason.WRONG_KIND, f"a block holds no fault {fault.kind}")
+        miner = fault.about
+        verify_fault(fault, self._charters_with(miner))
+        signed_ms = sample_time_ms(fault)
+        if signed_ms <= self.lies.get(miner, self._parent.lies.get(miner, 0)):
+            raise Rejected(Reason.REPLAYED, f"a lie about {miner} of before the last that is anchored")
+        # One of a far future would make room for lies until then.
+        tolerance_ms = self.in_force().sealed.charter.clock_tolerance_ms
+        if signed_ms > max(self._parent.times, default=0) + tolerance_ms:
+            raise Rejected(Reason.WRONG_TIME, f"a lie about {miner} of a time to come")
+        self.bars.append(bar_of_lie(self._ledger.chain, miner, self._height))
+        self.lies[miner] = signed_ms
+        self._proofs += 1
+
+    def _room_for_a_proof(self) -> None:
+        if self._proofs == MAX_PROOFS:
+            raise Rejected(Reason.OVERSIZE, f"more than {MAX_PROOFS} verdicts and faults in a block")
 
     def _charters_with(self, miner: str) -> dict[bytes, SealedCharter]:
         """The charters since this miner came; before that, another may have had its name."""
@@ -183,3 +218,8 @@ def share_digests(network: bytes, entry: Shares, terms: Terms) -> list[bytes]:
             raise Rejected(Reason.TOO_LITTLE_WORK, f"no share of {entry.miner}")
         digests.append(digest[DIGEST_END])
     return digests
+
+
+def sample_time_ms(fault: Fault) -> int:
+    """When the sample in a valid fault "two totals" was signed, by its device's clock."""
+    return decode(decode(fault.proof[1], Envelope).body, Stream).time_ms

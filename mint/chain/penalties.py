@@ -1,9 +1,12 @@
-"""Which heights a verdict takes from its miner.
+"""Which heights a verdict, or a lie about shares, takes from its miner.
 
 A verdict that a block at height a anchors covers the heights (a, a + n], where n blocks last as long as its penalty
 does:
 
     n = ceil((until - frame) * period / block_interval), at least 1.
+
+A fault "two totals" (mint/fault.py: its device showed more shares of the miner, to be paid, than its samples count)
+covers the blocks of a day: no counter says what was taken, so nothing else takes it back.
 
 In those heights the miner's blocks are invalid and its shares are not paid. Whether the charter has verdicts carried
 out, holds the miner's or pardons the offence is asked of the charter in force at the height in question.
@@ -17,15 +20,25 @@ from dataclasses import dataclass
 from mint.charter.model import Chain, Charter
 from mint.verdict import Proven
 
+# A lie costs its miner so long: the ledger's own penalty, for the enforcer has nothing to correct.
+LIE_MS = 86_400_000
+# In place of an offence's number, which begin at 1.
+LIE = 0
+
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """`miner` is barred from height `first` to `last` for its offence of this number."""
+    """`miner` is barred from height `first` to `last` for its offence of this number, or for a LIE."""
 
     miner: str
     offence: int
     first: int
     last: int
+
+    @property
+    def reason(self) -> str:
+        """For people."""
+        return "a lie about its shares" if self.offence == LIE else f"its offence {self.offence}"
 
 
 def blocks_of(chain: Chain, frames: int, period_ms: int) -> int:
@@ -38,6 +51,11 @@ def bar(chain: Chain, proven: Proven, anchored: int) -> Bar:
     period_ms = proven.charter.charter.period_ms
     blocks = blocks_of(chain, proven.until - proven.frame, period_ms)
     return Bar(proven.miner.name, proven.offence, anchored + 1, anchored + blocks)
+
+
+def bar_of_lie(chain: Chain, miner: str, anchored: int) -> Bar:
+    """What a lie covers whose proof is anchored at height `anchored`."""
+    return Bar(miner, LIE, anchored + 1, anchored + blocks_of(chain, LIE_MS, 1))
 
 
 def barred(bars: Iterable[Bar], charter: Charter, miner: str, heights: Iterable[int]) -> Bar | None:

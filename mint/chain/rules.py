@@ -7,7 +7,7 @@ A block is valid when its parent is, and
 3. its root is that of its transactions, and each of them is valid here (mint/chain/body.py);
 4. its miner is in the charter in force, which is the newest that a block up to this one anchors, and it is signed
    by the agent of that miner's device;
-5. no ancestor anchors a verdict that covers its miner at its height (mint/chain/penalties.py).
+5. no ancestor anchors a verdict, or the proof of a lie, that covers its miner at its height (mint/chain/penalties.py).
 
 Whoever disables the enforcer on its own host therefore mines for nothing, as soon as one honest miner finds a block.
 """
@@ -120,9 +120,7 @@ def check_block(ledger: Ledger, parent: State, read: Read) -> Checked:
         raise Rejected(Reason.UNKNOWN_SENDER, f"a block of {header.miner}, signed by {opened.sender}")
     bar = barred(parent.bars, charter, header.miner, (header.height,))
     if bar is not None:
-        raise Rejected(
-            Reason.BARRED, f"{header.miner} is barred up to block {bar.last} for its offence {bar.offence}"
-        )
+        raise Rejected(Reason.BARRED, f"{header.miner} is barred up to block {bar.last} for {bar.reason}")
     for data in rest:
         body.add(data)
     return Checked(read, state_after(ledger, parent, read, body), body.works)
@@ -142,6 +140,7 @@ def state_after(ledger: Ledger, parent: State, read: Read, body: Body) -> State:
     bars = (*parent.bars, *body.bars)
     offences = {**parent.offences, **body.offences} if body.offences else parent.offences
     totals = {**parent.totals, **body.totals} if body.totals else parent.totals
+    lies = {**parent.lies, **body.lies} if body.lies else parent.lies
     terms = body.in_force()
     if terms is not parent.terms:
         # A miner that is taken out of the charter is forgotten: another may have its name later.
@@ -149,6 +148,7 @@ def state_after(ledger: Ledger, parent: State, read: Read, body: Body) -> State:
         bars = tuple(one for one in bars if one.miner in there)
         offences = {name: number for name, number in offences.items() if name in there}
         totals = {name: total for name, total in totals.items() if name in there}
+        lies = {name: at_ms for name, at_ms in lies.items() if name in there}
     return State(
         hash=read.hash,
         height=header.height,
@@ -161,6 +161,7 @@ def state_after(ledger: Ledger, parent: State, read: Read, body: Body) -> State:
         bars=tuple(one for one in bars if one.last >= oldest) if bars else (),
         offences=offences,
         totals=totals,
+        lies=lies,
     )
 
 

@@ -46,7 +46,7 @@ class Ledger:
         """The state before block 1."""
         beginning = header.genesis(self.network, self.fog, self.chain)
         step = Step(beginning, 0, 0, self.chain.first_work, frozenset())
-        return State(beginning, 0, 0, (), 0, (step,), None, (), (), {}, {})
+        return State(beginning, 0, 0, (), 0, (step,), None, (), (), {}, {}, {})
 
     def holds(self, charter: Charter) -> bool:
         """Whether a charter is of this ledger."""
@@ -97,7 +97,8 @@ class State:
 
     `times` are of the last eleven blocks, `clock_ms` is difficulty's. `steps` are the last STALE_BLOCKS, newest last.
     `terms` are of the charter in force (None before block 1), `charters` those anchored, newest last. `bars` may cover
-    heights to come, `offences` is the newest offence anchored and `totals` the most shares said to be found, by miner.
+    heights to come; by miner, `offences` is the newest offence anchored, `totals` the most shares said to be found, and
+    `lies` the time (Unix ms) of the newest sample that shows a lie about them.
     """
 
     hash: bytes
@@ -111,6 +112,7 @@ class State:
     bars: tuple[Bar, ...]
     offences: Mapping[str, int]
     totals: Mapping[str, int]
+    lies: Mapping[str, int]
 
     @property
     def next_work(self) -> int:
@@ -133,7 +135,7 @@ class _Step(Wire, frozen=True):
 
 class _Bar(Wire, frozen=True):
     miner: Name
-    offence: Positive
+    offence: Nat
     first: Positive
     last: Positive
 
@@ -149,6 +151,7 @@ class _Snapshot(Wire, frozen=True):
     bars: tuple[_Bar, ...]
     offences: tuple[tuple[Name, Positive], ...]
     totals: tuple[tuple[Name, Nat], ...]
+    lies: tuple[tuple[Name, Nat], ...]
 
 
 def snapshot(state: State) -> bytes:
@@ -168,6 +171,7 @@ def snapshot(state: State) -> bytes:
             tuple(_Bar(one.miner, one.offence, one.first, one.last) for one in state.bars),
             tuple(sorted(state.offences.items())),
             tuple(sorted(state.totals.items())),
+            tuple(sorted(state.lies.items())),
         )
     )
 
@@ -194,6 +198,7 @@ def restored(ledger: Ledger, data: bytes) -> State:
         tuple(Bar(one.miner, one.offence, one.first, one.last) for one in kept.bars),
         dict(kept.offences),
         dict(kept.totals),
+        dict(kept.lies),
     )
 
 

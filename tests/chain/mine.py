@@ -18,7 +18,9 @@ from mint.charter.model import Chain, DeviceClass
 from mint.charter.seal import SealedCharter
 from mint.merkle import leaf_hash
 from mint.messages.chain import Block, Header, ShareBatch, Shares
+from mint.messages.fault import Fault
 from mint.messages.judgement import Accusation, SampleRef, Verdict, Vote
+from mint.messages.sample import MinerReading, Sample
 from mint.sign_bytes import Stream
 from tests.builders import T0_MS, Edge, Net, S
 
@@ -110,6 +112,19 @@ class Mine:
 
     def shares(self, parent: State, miner: str = "m01", count: int = 1, start: int = 0) -> bytes:
         return self.batch(self.entry(parent, miner, count, start))
+
+    def lie(self, miner: str, sequence: int = 9, time_ms: int | None = None, by: str = "det1") -> bytes:
+        """A fault: the miner's device showed a share of it that a later sample does not count."""
+        device, topic = self.device(miner), self.net.sealed.topics().sample(self.device(miner))
+        entry = Shares(miner, bytes(32), bytes(32), 1, 1, 1, 10**6, bytes(8))
+        batch = self.batch(entry, sequence=sequence)
+        signer = self.net.signer(device)
+        signer._sequence = sequence
+        reading = MinerReading(miner, 1, 0, 1, 0, 0, 0, 0, 0, 0, -1, -1, True, 10**6 - 1)
+        at_ms = T0_MS + 1000 * sequence if time_ms is None else time_ms
+        sample = signer.stream(Sample(b"B" * 16, 4, 0, (reading,)), topic, at_ms)
+        fault = Fault("fog1", "two_totals", device, 0, miner, (batch, sample))
+        return self.net.signer(by).object(fault)
 
     def verdict(
         self,

@@ -199,6 +199,23 @@ def test_honest_miners_anchor_a_verdict_and_its_miner_mines_for_nothing() -> Non
     assert len(fog.tips()) == 1
 
 
+def test_honest_miners_anchor_a_lie_about_shares_once() -> None:
+    fog = Fog(NET)
+    fog.run(4)
+    for by in ("det1", "det2"):
+        fog.say(fog.topics.fault(by), Mine(NET).lie("m02", by=by))
+    fog.settle()
+    fog.run(3, ["m01"])
+    assert [bar.miner for bar in fog.peers["edge3"].node.tree.tip.bars] == ["m02"]
+    assert fog.mine("m02", block=True)
+    assert fog.peers["edge2"].refused(Reason.BARRED) == 1
+    fog.say(fog.topics.fault("det1"), Mine(NET).lie("m02", 20))
+    fog.settle()
+    fog.run(1, ["m01"])
+    assert [bar.miner for bar in fog.peers["edge3"].node.tree.tip.bars] == ["m02", "m02"]
+    assert len(fog.tips()) == 1
+
+
 def test_a_new_charter_is_anchored_by_whoever_has_it_first() -> None:
     fog = Fog(NET)
     fog.run(3)

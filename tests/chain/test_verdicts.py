@@ -7,11 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from mint.chain.body import MAX_VERDICTS
+from mint.chain.body import MAX_PROOFS
 from mint.chain.penalties import blocks_of
+from mint.chain.state import restored, snapshot
 from mint.charter.model import Pardon
 from mint.envelope import Envelope
 from mint.errors import Reason
+from mint.messages.fault import Fault
 from mint.messages.judgement import Verdict
 from mint.sign_bytes import Object
 from mint.verdict import LEAST_FRAMES
@@ -104,13 +106,65 @@ def test_a_penalty_without_frames_lasts_a_block() -> None:
 
 
 def test_more_verdicts_than_a_block_takes_wait_for_the_next() -> None:
-    mine = Mine(net(miners=MAX_VERDICTS + 1, devices=1))
+    mine = Mine(net(miners=MAX_PROOFS + 1, devices=1))
     first = mine.after(mine.genesis)
     verdicts = [mine.verdict(miner.name) for miner in mine.net.charter.miners]
     state = mine.after(first, "m01", *verdicts[:-1])
-    assert len(state.offences) == MAX_VERDICTS
+    assert len(state.offences) == MAX_PROOFS
     with refused(Reason.OVERSIZE):
         mine.after(first, "m01", *verdicts)
+
+
+def test_a_lie_about_shares_bars_the_miner_for_a_day_of_blocks() -> None:
+    chain = msgspec.structs.replace(CHAIN, block_interval_ms=3_600_000)
+    mine = Mine(net(chain=chain))
+    state = mine.grown(mine.genesis, 2)
+    state = mine.after(state, "m02", mine.lie("m01"))
+    assert [(one.miner, one.first, one.last) for one in state.bars] == [("m01", 4, 27)]
+    batch = mine.shares(state, "m01", 2)
+    assert mine.checked(state, mine.block(state, "m03", batch)).works == {}
+    for _ in range(24):
+        with refused(Reason.BARRED, "a lie about its shares"):
+            mine.after(state, "m01")
+        state = mine.after(state, "m03")  # of the same device
+    assert mine.after(state, "m01").height == 28
+
+
+def test_each_lie_counts_once_and_later_ones_again() -> None:
+    state = MINE.after(TENTH, "m02", MINE.lie("m01", 9))
+    for again in (MINE.lie("m01", 9), MINE.lie("m01", 9, by="det2"), MINE.lie("m01", 8)):
+        with refused(Reason.REPLAYED):
+            MINE.after(state, "m02", again)
+    with refused(Reason.REPLAYED):
+        MINE.after(TENTH, "m02", MINE.lie("m01", 9), MINE.lie("m01", 9, by="det2"))
+    later = MINE.after(state, "m02", MINE.lie("m01", 10))
+    assert [one.first for one in later.bars] == [12, 13]
+    assert restored(MINE.ledger, snapshot(later)) == later
+    assert MINE.after(state, "m02", MINE.lie("m03", 8)).lies.keys() == {"m01", "m03"}
+
+
+def test_a_lie_of_a_time_to_come_waits_and_is_not_anchored_again_and_again() -> None:
+    latest = max(TENTH.times) + NET.charter.clock_tolerance_ms
+    with refused(Reason.WRONG_TIME):
+        MINE.after(TENTH, "m02", MINE.lie("m01", time_ms=latest + 1))
+    state = MINE.after(TENTH, "m02", MINE.lie("m01", time_ms=latest))
+    with refused(Reason.REPLAYED):
+        MINE.after(state, "m02", MINE.lie("m01", time_ms=latest))
+
+
+def test_no_other_fault_is_in_a_block_and_none_that_shows_nothing() -> None:
+    fault = NET.opened(MINE.lie("m01")).message
+    assert isinstance(fault, Fault)
+    other = {"kind": "two_samples", "about": "", "proof": fault.proof[1:] * 2}
+    for changes, reason in (
+        (other, Reason.WRONG_KIND),
+        ({"about": "m03"}, Reason.NOT_PROVEN),
+        ({"about": "nobody"}, Reason.UNKNOWN_CHARTER),
+        ({"proof": fault.proof[::-1]}, Reason.WRONG_KIND),
+        ({"proof": (*fault.proof, bytes(200_000))}, Reason.OVERSIZE),
+    ):
+        with refused(reason):
+            MINE.after(TENTH, "m02", NET.signer("det1").object(msgspec.structs.replace(fault, **changes)))
 
 
 def test_a_miner_that_is_taken_out_is_forgotten_and_who_has_its_name_later_answers_for_itself() -> None:

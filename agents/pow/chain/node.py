@@ -38,6 +38,7 @@ from mint.messages.chain import (
     BlockRequest,
     ShareBatch,
 )
+from mint.messages.fault import Fault
 from mint.messages.judgement import Verdict
 from mint.names import Role
 from mint.sign_bytes import Stream
@@ -67,6 +68,7 @@ def subscriptions(topics: Topics, name: str) -> tuple[Subscription, ...]:
         Subscription(topics.block(), limit=256, overflow=newest),
         Subscription(topics.share("+"), limit=1024, overflow=newest),
         Subscription(topics.verdict("+", "+"), limit=256, overflow=newest),
+        Subscription(topics.fault("+"), limit=64, overflow=newest),
         Subscription(topics.block_request(), limit=64, overflow=newest),
         Subscription(topics.block_reply(name), limit=4, overflow=newest),
     )
@@ -160,7 +162,7 @@ class Node:
     # --- the component ---
 
     def subscriptions(self) -> Sequence[Subscription]:
-        """Blocks, batches, verdicts, and what devices that lack blocks say."""
+        """Blocks, batches, verdicts, faults, and what devices that lack blocks say."""
         return subscriptions(self._member.topics, self._member.name)
 
     def connected(self, now: Now) -> list[Effect]:
@@ -204,6 +206,10 @@ class Node:
             case Verdict():
                 # A charter that we do not have yet comes on its own topic; its verdicts are retained.
                 if self._pool.verdict(opened, message, self._member.charters):
+                    self._stale = True
+                return []
+            case Fault():
+                if self._pool.fault(opened, message, self._member.charters):
                     self._stale = True
                 return []
             case BlockRequest():

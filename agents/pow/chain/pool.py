@@ -1,4 +1,4 @@
-"""What waits to be in a block: batches of shares and verdicts, as they came.
+"""What waits to be in a block: batches of shares, verdicts and faults, as they came.
 
 They stay here after a block has them, for the chain may become another; what makes a block leaves out what the chain
 holds already (mint/chain/body.py refuses it). Whatever is held is bounded, sender by sender, and goes when it is too
@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agents.pow.chain.held import Held
-from mint.chain.body import Body, share_digests
+from mint.chain.body import MAX_FAULT_BYTES, Body, sample_time_ms, share_digests
 from mint.chain.state import STALE_BLOCKS, Ledger, State, Terms
 from mint.charter.seal import SealedCharter
 from mint.envelope import Opened
 from mint.errors import Reason, Rejected
+from mint.fault import verify_fault
 from mint.messages.chain import MAX_TRANSACTIONS, ShareBatch
+from mint.messages.fault import Fault
 from mint.messages.judgement import Verdict
 from mint.verdict import verify_verdict
 
@@ -26,6 +28,8 @@ MAX_BATCH_BYTES = 8 << 20
 # One verdict a miner, the newest; they are some KiB each, and most miners have none.
 MAX_VERDICTS = 256
 MAX_VERDICT_BYTES = 8 << 20
+# The newest lie of each miner about its shares; few devices lie.
+MAX_FAULTS = 64
 # A block that we make stays well below its limit (mint/kinds.py): a charter of a large fog still fits.
 MAX_BODY_BYTES = 512 << 10
 # A batch before it may be on its way, or lost: so many blocks are waited for it.
@@ -48,9 +52,10 @@ class Pool:
         self._batches: Held[tuple[ShareBatch, bytes]] = Held(MAX_BATCHES, MAX_BATCH_BYTES)
         self._verdicts: Held[tuple[Verdict, bytes]] = Held(MAX_VERDICTS, MAX_VERDICT_BYTES)
         self._offences: dict[str, tuple[int, bytes]] = {}
+        self._faults: Held[tuple[Fault, bytes]] = Held(MAX_FAULTS, MAX_FAULTS * MAX_FAULT_BYTES)
 
     def __len__(self) -> int:
-        return len(self._batches) + len(self._verdicts)
+        return len(self._batches) + len(self._verdicts) + len(self._faults)
 
     def batch(self, opened: Opened, batch: ShareBatch, terms: Terms, height: int) -> None:
         """Hold a batch whose envelope is valid; the chain is at `height`.
@@ -92,6 +97,26 @@ class Pool:
         self._verdicts.put(verdict.miner, opened.hash, (verdict, opened.data), len(opened.data))
         return True
 
+    def fault(self, opened: Opened, fault: Fault, charters: Mapping[bytes, SealedCharter]) -> bool:
+        """Hold the newest lie about a miner's shares; False: it is another fault, or no newer one.
+
+        Raises:
+            Rejected: it does not show what it says, or is larger than a block takes.
+        """
+        key = fault.about.encode()
+        if fault.kind != "two_totals":
+            return False
+        if len(opened.data) > MAX_FAULT_BYTES:
+            raise Rejected(Reason.OVERSIZE, f"a fault of {len(opened.data)} bytes")
+        verify_fault(fault, charters)
+        if key in self._faults:
+            held = self._faults.take(key)
+            if sample_time_ms(held[0]) >= sample_time_ms(fault):
+                self._faults.put(fault.about, key, held, len(held[1]))
+                return False
+        self._faults.put(fault.about, key, (fault, opened.data), len(opened.data))
+        return True
+
     def prune(self, height: int) -> None:
         """Forget what no block after `height` can hold."""
         for key in [key for key, (one, _) in self._batches if _newest(one) <= height - STALE_BLOCKS]:
@@ -110,7 +135,7 @@ class Pool:
             body.add(newest.data)
             chosen.append(newest.data)
         size = sum(map(len, chosen))
-        for data in (*self._due_verdicts(parent), *self._due_batches(parent)):
+        for data in (*self._due_proofs(parent), *self._due_batches(parent)):
             if len(chosen) == MAX_TRANSACTIONS or (size + len(data) > MAX_BODY_BYTES and size):
                 break
             try:
@@ -121,11 +146,15 @@ class Pool:
             size += len(data)
         return Content(tuple(chosen), body.in_force())
 
-    def _due_verdicts(self, parent: State) -> list[bytes]:
-        return [
+    def _due_proofs(self, parent: State) -> list[bytes]:
+        verdicts = [
             data
             for _, (verdict, data) in self._verdicts
             if verdict.offence > parent.offences.get(verdict.miner, 0)
+        ]
+        lies = parent.lies
+        return verdicts + [
+            data for _, (fault, data) in self._faults if sample_time_ms(fault) > lies.get(fault.about, 0)
         ]
 
     def _due_batches(self, parent: State) -> list[bytes]:
