@@ -37,7 +37,7 @@ class Limiter:
 @pytest.fixture
 def limiter(monkeypatch: pytest.MonkeyPatch) -> Limiter:
     made = Limiter()
-    monkeypatch.setattr(local, "choose", lambda *_: made)
+    monkeypatch.setattr(local, "choose", lambda *_, **__: made)
     return made
 
 
