@@ -101,7 +101,7 @@ def test_two_frames_of_an_old_number_too() -> None:
 def test_two_frames_that_came_before_those_before_them() -> None:
     fog = young()
     fog.parts["manager"].stop()
-    early = {"number": fog.newest + 5, "previous": bytes(32)}
+    early: dict[str, Any] = {"number": fog.newest + 5, "previous": bytes(32)}
     fog.say("det1", fog.topics.frame(), next_frame(fog, **early))
     fog.say("det1", fog.topics.frame(), next_frame(fog, later_ms=1, **early))
     fog.run(1)
@@ -136,12 +136,12 @@ def test_a_fork_that_each_side_follows_is_found_by_a_vote_on_another_hash() -> N
         assert all(sides.count(one) <= 2 for one in sides)
 
 
-def doubled(fog: Fog) -> dict[str, object]:
+def doubled(fog: Fog) -> dict[str, Any]:
     last = frame_in(fog.data_of(fog.newest))
     return {"miners": (*last.miners[:1], *last.miners)}
 
 
-BAD: dict[str, Callable[[Fog], dict[str, object]]] = {
+BAD: dict[str, Callable[[Fog], dict[str, Any]]] = {
     "of another fog": lambda fog: {"fog": "fog2"},
     "without a device": lambda fog: {"devices": ()},
     "with a miner twice": doubled,
