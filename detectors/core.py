@@ -26,7 +26,7 @@ from mint.effects import Post, Say
 from mint.envelope import Signer
 from mint.frames import LogFrame
 from mint.messages.frame import Frame
-from mint.messages.judgement import MAX_ACCUSATIONS, Accusation, Alarm, Behaviour, Score, Vote
+from mint.messages.judgement import MAX_ACCUSATIONS, MAX_DARK, Accusation, Alarm, Behaviour, Score, Vote
 from mint.wire import MOST
 from mint.work import work_rule
 
@@ -156,8 +156,15 @@ class DetectorCore:
         if not due or frame.number <= self.last_vote or frame.number + VOTE_WITHIN < newest:
             return None
         self.last_vote = frame.number
-        vote = Vote(frame.fog, frame.number, entry.hash, self._sealed.hash, tuple(standing[:MAX_ACCUSATIONS]))
+        accused, dark = tuple(standing[:MAX_ACCUSATIONS]), self._dark(frame.number)
+        vote = Vote(frame.fog, frame.number, entry.hash, self._sealed.hash, accused, dark, frame.time_ms)
         return self._signer.object(vote)
+
+    def _dark(self, number: int) -> tuple[str, ...]:
+        """Who is dark; where there are more than a vote names, others each time."""
+        dark = self._judge.dark()
+        begin = number // self._charter.detection.d * MAX_DARK % max(1, len(dark))
+        return tuple(sorted((dark[begin:] + dark[:begin])[:MAX_DARK]))
 
     def _alarms(self, findings: Findings) -> list[Post]:
         """What people should know at once; alarms decide nothing."""

@@ -154,6 +154,11 @@ class Judge:
         self._lies = {name: lie for name, lie in self._lies.items() if name in names}
         return tuple(names)
 
+    def dark(self) -> list[str]:
+        """Of whom there was no reading for so long, or never since these terms began, by name."""
+        silent = self.ledger.silent >= self.detection.dark_frames
+        return [self.names[row] for row in np.flatnonzero(self._counted & silent)]
+
     def decided(self, miners: Collection[str]) -> None:
         """Verdicts on these miners are in the log: their level is about to change rightfully."""
         self.ssa.reset(*self._rows_of(miners))
@@ -280,10 +285,9 @@ class Judge:
         found = [
             Finding(self.names[row], "ssa", _growth(statistics, row), decides=False) for row in rows.tolist()
         ]
-        dark = self.detection.dark_frames
         found += [
-            Finding(self.names[row], "dark", f"no sample for {dark} ticks", decides=False)
-            for row in np.flatnonzero(self._counted & (self.ledger.silent >= dark))
+            Finding(name, "dark", f"no sample for {self.detection.dark_frames} ticks", decides=False)
+            for name in self.dark()
         ]
         often = f"its counter or clock began again {RESTARTS + 1} times in {RESTART_WITHIN} ticks"
         found += [

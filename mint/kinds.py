@@ -15,7 +15,7 @@ from mint.errors import MintError
 from mint.messages.chain import Block, BlockReply, BlockRequest, ShareBatch
 from mint.messages.fault import Fault
 from mint.messages.frame import Frame, FrameReply, FrameRequest
-from mint.messages.judgement import Alarm, Behaviour, Verdict, Vote
+from mint.messages.judgement import Absence, Alarm, Behaviour, Verdict, Vote
 from mint.messages.receipt import Receipt
 from mint.messages.sample import Ack, Sample, State, Twin
 from mint.names import Role
@@ -96,6 +96,8 @@ _TABLE = (
         512 * KIB,
     ),
     Kind("alarm", Alarm, False, frozenset({Role.DETECTOR}), lambda t, s, x: x == t.alarm(s), 4 * KIB),
+    # Only in a block: an agent's word for no more than what it brought together.
+    Kind("absence", Absence, False, frozenset({Role.AGENT}), lambda _t, _s, _x: False, 64 * KIB),
     Kind("vote", Vote, False, frozenset({Role.DETECTOR}), lambda t, s, x: x == t.vote(s), 64 * KIB),
     Kind(
         "verdict",

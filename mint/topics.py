@@ -157,6 +157,7 @@ def may_read(role: Role, name: str, topics: Topics) -> tuple[str, ...]:
             topics.ack(name),
             topics.verdict("+", "+"),
             topics.fault("+"),
+            topics.vote("+"),
             topics.block(),
             topics.share("+"),
             topics.block_request(),

@@ -1,4 +1,4 @@
-"""What a block may hold, one transaction after the other: a charter, verdicts, faults, batches of shares.
+"""What a block may hold, one transaction after the other: a charter, verdicts, faults, absences, batches of shares.
 
 Whoever checks a block adds all of its transactions and takes none that is refused; whoever makes one adds what it knows
 and leaves out what is refused. So both go by the same rules:
@@ -7,8 +7,11 @@ and leaves out what is refused. So both go by the same rules:
   whoever it gives another key signs with that from here on.
 - **verdict**: valid (mint/verdict.py) under a charter that the chain has anchored, on an offence after the last one
   of that miner that was.
-- **fault**: only "two totals" (mint/fault.py), valid likewise, about a miner; its sample is later than that
-  of the one before of that miner, and not of a time to come.
+- **fault**: only "two totals" (mint/fault.py), valid likewise, about a miner that is not barred for one; its
+  sample is later than the one before was anchored, as far as blocks can tell, and not of a time to come.
+- **absence**: valid under a charter that the chain has anchored (mint/absence.py), and still true: its frame is no
+  older than it holds, as far as the median of the last eleven blocks can tell. It bars those of its miners of whom none
+  was anchored within d frames before, one at least.
 - **shares**: signed by the agent of the device on which their miners live. Each share's parent is one of the last
   STALE_BLOCKS blocks, its header says of height, work and time what a child of that block has to, and its hash
   meets the miner's share target. No share is on one chain twice; and what a miner said it had found in all has
@@ -22,8 +25,9 @@ from __future__ import annotations
 import hashlib
 from itertools import takewhile
 
+from mint.absence import verify_absence
 from mint.chain.header import block_data
-from mint.chain.penalties import Bar, bar, bar_of_lie, barred
+from mint.chain.penalties import LIE, Bar, bar, bar_of_absence, bar_of_lie, barred
 from mint.chain.state import MAX_CHARTERS, Ledger, State, Step, Terms
 from mint.charter.seal import SealedCharter, open_charter
 from mint.envelope import Envelope, kind_in, open_envelope
@@ -31,12 +35,12 @@ from mint.errors import Reason, Rejected
 from mint.fault import verify_fault
 from mint.messages.chain import NONCE_BYTES, ShareBatch, Shares
 from mint.messages.fault import Fault
-from mint.messages.judgement import Verdict
+from mint.messages.judgement import Absence, Verdict
 from mint.sign_bytes import Stream
 from mint.verdict import verify_verdict
-from mint.wire import decode
+from mint.wire import MOST, decode
 
-# Verdicts and faults: each takes the check of some ten signatures; what is more waits for the next block.
+# Verdicts, faults and absences: each takes the check of some ten signatures; what is more waits for the next block.
 MAX_PROOFS = 16
 # Of a fault: its shares and its sample may have 64 KiB each.
 MAX_FAULT_BYTES = 192 << 10
@@ -59,6 +63,7 @@ class Body:
         self.offences: dict[str, int] = {}
         self.totals: dict[str, int] = {}
         self.lies: dict[str, int] = {}
+        self.dark: dict[str, int] = {}
         # Work of the shares that are paid for, by miner.
         self.works: dict[str, int] = {}
 
@@ -85,6 +90,8 @@ class Body:
                 self._verdict(data)
             case "fault":
                 self._fault(data)
+            case "absence":
+                self._absence(data)
             case "shares":
                 self._batch(data)
             case kind:
@@ -124,22 +131,49 @@ class Body:
         assert isinstance(fault, Fault)  # noqa: S101 (`expect` says so; this tells the type checker)
         if fault.kind != "two_totals":
             raise Rejected(Reason.WRONG_KIND, f"a block holds no fault {fault.kind}")
-        miner = fault.about
-        verify_fault(fault, self._charters_with(miner))
-        signed_ms = sample_time_ms(fault)
-        if signed_ms <= self.lies.get(miner, self._parent.lies.get(miner, 0)):
-            raise Rejected(Reason.REPLAYED, f"a lie about {miner} of before the last that is anchored")
+        miner, signed_ms = fault.about, sample_time_ms(fault)
+        bars = (*self._parent.bars, *self.bars)
+        lasting = any((one.miner, one.offence) == (miner, LIE) and self._height < one.last for one in bars)
+        if lasting or signed_ms <= self.lies.get(miner, self._parent.lies.get(miner, 0)):
+            raise Rejected(Reason.REPLAYED, f"a lie about {miner} is anchored, and this one no later")
+        newest_ms = max(self._parent.times, default=0)
         # One of a far future would make room for lies until then.
-        tolerance_ms = self.in_force().sealed.charter.clock_tolerance_ms
-        if signed_ms > max(self._parent.times, default=0) + tolerance_ms:
+        if signed_ms > newest_ms + self.in_force().sealed.charter.clock_tolerance_ms:
             raise Rejected(Reason.WRONG_TIME, f"a lie about {miner} of a time to come")
+        verify_fault(fault, self._charters_with(miner))
         self.bars.append(bar_of_lie(self._ledger.chain, miner, self._height))
-        self.lies[miner] = signed_ms
+        self.lies[miner] = max(signed_ms, newest_ms)  # whatever it had signed before is dealt with
         self._proofs += 1
+
+    def _absence(self, data: bytes) -> None:
+        self._room_for_a_proof()
+        terms = self.in_force()
+        absence = open_envelope(data, terms.sealed.trust(), expect="absence").message
+        assert isinstance(absence, Absence)  # noqa: S101 (`expect` says so; this tells the type checker)
+        since = {name: absence.frame - self._dark(name) for name in absence.miners if name in terms.works}
+        if max(since.values(), default=0) <= 0:
+            raise Rejected(
+                Reason.REPLAYED, f"an absence at frame {absence.frame} of whom later ones are anchored"
+            )
+        absent = verify_absence(absence, {sealed.hash: sealed for sealed in self.charters})
+        if absent.time_ms < self._parent.median_ms - absent.lasting_ms:
+            raise Rejected(Reason.STALE, f"an absence at frame {absent.frame}, which is long past")
+        due = [name for name, frames in since.items() if 2 * frames >= absent.lasting]
+        if not due:
+            raise Rejected(Reason.REPLAYED, f"an absence at frame {absent.frame}, said a moment before")
+        self.bars += [bar_of_absence(self._ledger.chain, absent, name, self._height) for name in due]
+        self.dark |= dict.fromkeys(due, absent.frame)
+        self._proofs += 1
+
+    def _dark(self, miner: str) -> int:
+        """The frame of the newest absence of a miner; one that never was is long past."""
+        return self.dark.get(miner, self._parent.dark.get(miner, -MOST))
 
     def _room_for_a_proof(self) -> None:
         if self._proofs == MAX_PROOFS:
-            raise Rejected(Reason.OVERSIZE, f"more than {MAX_PROOFS} verdicts and faults in a block")
+            raise Rejected(
+                Reason.OVERSIZE, f"more than {MAX_PROOFS} verdicts, faults and absences in a block"
+            )
 
     def _charters_with(self, miner: str) -> dict[bytes, SealedCharter]:
         """The charters since this miner came; before that, another may have had its name."""
@@ -222,4 +256,4 @@ def share_digests(network: bytes, entry: Shares, terms: Terms) -> list[bytes]:
 
 def sample_time_ms(fault: Fault) -> int:
     """When the sample in a valid fault "two totals" was signed, by its device's clock."""
-    return decode(decode(fault.proof[1], Envelope).body, Stream).time_ms
+    return decode(decode(fault.proof[-1], Envelope).body, Stream).time_ms

@@ -1,4 +1,4 @@
-"""Which heights a verdict, or a lie about shares, takes from its miner.
+"""Which heights a verdict, a lie about shares, or darkness takes from its miner.
 
 A verdict that a block at height a anchors covers the heights (a, a + n], where n blocks last as long as its penalty
 does:
@@ -7,6 +7,9 @@ does:
 
 A fault "two totals" (mint/fault.py: its device showed more shares of the miner, to be paid, than its samples count)
 covers the blocks of a day: no counter says what was taken, so nothing else takes it back.
+
+An Absence (mint/absence.py) covers as many blocks as last 2 d frames, at least 2: votes name the dark every d
+frames, so that it is said again as long as it lasts, and who is seen again counts again soon.
 
 In those heights the miner's blocks are invalid and its shares are not paid. Whether the charter has verdicts carried
 out, holds the miner's or pardons the offence is asked of the charter in force at the height in question.
@@ -17,18 +20,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from mint.absence import Absent
 from mint.charter.model import Chain, Charter
 from mint.verdict import Proven
 
 # A lie costs its miner so long: the ledger's own penalty, for the enforcer has nothing to correct.
 LIE_MS = 86_400_000
 # In place of an offence's number, which begin at 1.
-LIE = 0
+LIE, ABSENT = 0, -1
+# So that one block that nobody finds in time makes no gap in what votes say again.
+LEAST_ABSENT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """`miner` is barred from height `first` to `last` for its offence of this number, or for a LIE."""
+    """`miner` is barred from height `first` to `last` for its offence of this number, for a LIE, or as ABSENT."""
 
     miner: str
     offence: int
@@ -38,7 +44,9 @@ class Bar:
     @property
     def reason(self) -> str:
         """For people."""
-        return "a lie about its shares" if self.offence == LIE else f"its offence {self.offence}"
+        return {LIE: "a lie about its shares", ABSENT: "being dark"}.get(
+            self.offence, f"its offence {self.offence}"
+        )
 
 
 def blocks_of(chain: Chain, frames: int, period_ms: int) -> int:
@@ -56,6 +64,12 @@ def bar(chain: Chain, proven: Proven, anchored: int) -> Bar:
 def bar_of_lie(chain: Chain, miner: str, anchored: int) -> Bar:
     """What a lie covers whose proof is anchored at height `anchored`."""
     return Bar(miner, LIE, anchored + 1, anchored + blocks_of(chain, LIE_MS, 1))
+
+
+def bar_of_absence(chain: Chain, absent: Absent, miner: str, anchored: int) -> Bar:
+    """What an absence of `miner` that is anchored at height `anchored` covers."""
+    blocks = max(LEAST_ABSENT, blocks_of(chain, absent.lasting_ms, 1))
+    return Bar(miner, ABSENT, anchored + 1, anchored + blocks)
 
 
 def barred(bars: Iterable[Bar], charter: Charter, miner: str, heights: Iterable[int]) -> Bar | None:

@@ -7,7 +7,8 @@ A block is valid when its parent is, and
 3. its root is that of its transactions, and each of them is valid here (mint/chain/body.py);
 4. its miner is in the charter in force, which is the newest that a block up to this one anchors, and it is signed
    by the agent of that miner's device;
-5. no ancestor anchors a verdict, or the proof of a lie, that covers its miner at its height (mint/chain/penalties.py).
+5. no ancestor anchors a verdict, the proof of a lie, or an absence that covers its miner at its height
+   (mint/chain/penalties.py).
 
 Whoever disables the enforcer on its own host therefore mines for nothing, as soon as one honest miner finds a block.
 """
@@ -141,6 +142,7 @@ def state_after(ledger: Ledger, parent: State, read: Read, body: Body) -> State:
     offences = {**parent.offences, **body.offences} if body.offences else parent.offences
     totals = {**parent.totals, **body.totals} if body.totals else parent.totals
     lies = {**parent.lies, **body.lies} if body.lies else parent.lies
+    dark = {**parent.dark, **body.dark} if body.dark else parent.dark
     terms = body.in_force()
     if terms is not parent.terms:
         # A miner that is taken out of the charter is forgotten: another may have its name later.
@@ -149,6 +151,7 @@ def state_after(ledger: Ledger, parent: State, read: Read, body: Body) -> State:
         offences = {name: number for name, number in offences.items() if name in there}
         totals = {name: total for name, total in totals.items() if name in there}
         lies = {name: at_ms for name, at_ms in lies.items() if name in there}
+        dark = {name: frame for name, frame in dark.items() if name in there}
     return State(
         hash=read.hash,
         height=header.height,
@@ -162,6 +165,7 @@ def state_after(ledger: Ledger, parent: State, read: Read, body: Body) -> State:
         offences=offences,
         totals=totals,
         lies=lies,
+        dark=dark,
     )
 
 

@@ -46,7 +46,7 @@ class Ledger:
         """The state before block 1."""
         beginning = header.genesis(self.network, self.fog, self.chain)
         step = Step(beginning, 0, 0, self.chain.first_work, frozenset())
-        return State(beginning, 0, 0, (), 0, (step,), None, (), (), {}, {}, {})
+        return State(beginning, 0, 0, (), 0, (step,), None, (), (), {}, {}, {}, {})
 
     def holds(self, charter: Charter) -> bool:
         """Whether a charter is of this ledger."""
@@ -98,7 +98,8 @@ class State:
     `times` are of the last eleven blocks, `clock_ms` is difficulty's. `steps` are the last STALE_BLOCKS, newest last.
     `terms` are of the charter in force (None before block 1), `charters` those anchored, newest last. `bars` may cover
     heights to come; by miner, `offences` is the newest offence anchored, `totals` the most shares said to be found, and
-    `lies` the time (Unix ms) of the newest sample that shows a lie about them.
+    `lies` the time (Unix ms) up to which lies about them were dealt with, and
+    `dark` the frame of the newest absence.
     """
 
     hash: bytes
@@ -113,6 +114,7 @@ class State:
     offences: Mapping[str, int]
     totals: Mapping[str, int]
     lies: Mapping[str, int]
+    dark: Mapping[str, int]
 
     @property
     def next_work(self) -> int:
@@ -135,7 +137,7 @@ class _Step(Wire, frozen=True):
 
 class _Bar(Wire, frozen=True):
     miner: Name
-    offence: Nat
+    offence: Int
     first: Positive
     last: Positive
 
@@ -152,6 +154,7 @@ class _Snapshot(Wire, frozen=True):
     offences: tuple[tuple[Name, Positive], ...]
     totals: tuple[tuple[Name, Nat], ...]
     lies: tuple[tuple[Name, Nat], ...]
+    dark: tuple[tuple[Name, Nat], ...]
 
 
 def snapshot(state: State) -> bytes:
@@ -172,6 +175,7 @@ def snapshot(state: State) -> bytes:
             tuple(sorted(state.offences.items())),
             tuple(sorted(state.totals.items())),
             tuple(sorted(state.lies.items())),
+            tuple(sorted(state.dark.items())),
         )
     )
 
@@ -199,6 +203,7 @@ def restored(ledger: Ledger, data: bytes) -> State:
         dict(kept.offences),
         dict(kept.totals),
         dict(kept.lies),
+        dict(kept.dark),
     )
 
 

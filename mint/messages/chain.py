@@ -45,7 +45,7 @@ class Header(Wire, frozen=True):
 class Block(Wire, frozen=True):
     """A block, signed by the agent of the device that `header.miner` lives on.
 
-    `transactions` are envelopes as they came: charters, verdicts and batches of shares.
+    `transactions` are envelopes as they came: charters, verdicts, faults, absences and batches of shares.
     """
 
     header: Header

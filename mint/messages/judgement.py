@@ -11,6 +11,8 @@ from mint.wire import MOST, Hash, Name, Nat, Text, Wire
 
 # Accusations in one vote; more cheats than this at once are taken up by the next votes.
 MAX_ACCUSATIONS = 64
+# Dark miners in one vote; where there are more, the next votes name the others.
+MAX_DARK = 64
 # Votes in a verdict: a quorum; a fog with more detectors than this would have f_detectors above 40.
 MAX_VOTES = 128
 
@@ -77,13 +79,32 @@ class Accusation(Wire, frozen=True):
 
 
 class Vote(Wire, frozen=True):
-    """A detector's one word on one frame; accuses nobody when there is nobody to accuse, and each miner once."""
+    """A detector's one word on one frame; accuses nobody when there is nobody to accuse, and each miner once.
+
+    `dark` are the miners, sorted, of which no sample has come for so long that they do not count in the ledger
+    (mint/absence.py); `time_ms` is the frame's own, so that this can be of use for no longer than it is true.
+    """
 
     fog: Name
     frame: Nat
     frame_hash: Hash
     charter: Hash
     accusations: Annotated[tuple[Accusation, ...], Meta(max_length=MAX_ACCUSATIONS)]
+    dark: Annotated[tuple[Name, ...], Meta(max_length=MAX_DARK)] = ()
+    time_ms: Nat = 0
+
+
+class Absence(Wire, frozen=True):
+    """2 f_detectors + 1 votes on one frame that call these miners dark (sorted), brought together by an agent.
+
+    The votes are what counts, as in a verdict: who assembled it need not be trusted (mint/absence.py).
+    """
+
+    fog: Name
+    charter: Hash
+    frame: Nat
+    miners: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=MAX_DARK)]
+    votes: Annotated[tuple[bytes, ...], Meta(min_length=1, max_length=MAX_VOTES)]
 
 
 class Verdict(Wire, frozen=True):

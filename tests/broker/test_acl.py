@@ -67,6 +67,7 @@ def test_the_text_names_each_node_once_and_grants_what_topics_py_says() -> None:
         "topic read mint/1/fog1/ack/pi1",
         "topic read mint/1/fog1/verdict/+/+",
         "topic read mint/1/fog1/fault/+",
+        "topic read mint/1/fog1/vote/+",
         "topic read mint/1/fog1/chain/block",
         "topic read mint/1/fog1/chain/share/+",
         "topic read mint/1/fog1/chain/request",

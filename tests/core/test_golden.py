@@ -20,7 +20,7 @@ from mint.merkle import leaf_hash, root
 from mint.messages.chain import Block, BlockReply, BlockRequest, Header, ShareBatch, Shares
 from mint.messages.fault import Fault
 from mint.messages.frame import Decision, DeviceEntry, Frame, FrameReply, FrameRequest, MinerEntry
-from mint.messages.judgement import Accusation, Alarm, Behaviour, SampleRef, Score, Verdict, Vote
+from mint.messages.judgement import Absence, Accusation, Alarm, Behaviour, SampleRef, Score, Verdict, Vote
 from mint.messages.receipt import Receipt
 from mint.messages.sample import Ack, MinerReading, Sample, State, Twin
 from mint.sign_bytes import DOMAIN
@@ -58,7 +58,10 @@ def made() -> dict[str, bytes]:
     )
     signed = manager.object(frame)
     accusation = Accusation("m01", 2, 6, "budget", 10**8, first, last)
-    vote = detector.object(Vote("fog1", 7, object_hash(signed), NET.sealed.hash, (accusation,)))
+    vote = detector.object(
+        Vote("fog1", 7, object_hash(signed), NET.sealed.hash, (accusation,), ("m01",), 1_800_000_001_000)
+    )
+    absence = Absence("fog1", NET.sealed.hash, 7, ("m01",), (vote,))
     verdict = Verdict("fog1", NET.sealed.hash, "m01", 2, 7, 6, "budget", 10**8, (vote,), sample, later)
     receipt = Receipt(1, 1_800_000_002_000, "m01", "correct", HASH, 2, 200_000, 50_000, 10**8, 10**9, "down")
     fault = Fault("fog1", "two_frames", "manager", 7, "", (signed, signed))
@@ -72,6 +75,7 @@ def made() -> dict[str, bytes]:
         "sample": sample,
         "frame": signed,
         "vote": vote,
+        "absence": agent.object(absence),
         "verdict": detector.object(verdict),
         "receipt": NET.signer("enforcer").object(receipt),
         "fault": detector.object(fault),
@@ -128,8 +132,9 @@ def test_an_object_is_the_tag_the_kind_the_sender_and_the_payload() -> None:
     body, signature = msgpack.unpackb(made()["vote"])
     tag, kind, sender, payload = msgpack.unpackb(body)
     assert (tag, kind, sender) == ("o", "vote", "det1")
-    fog, frame, frame_hash, charter, accusations = msgpack.unpackb(payload)
-    assert (fog, frame, charter) == ("fog1", 7, NET.sealed.hash)
+    fog, frame, frame_hash, charter, accusations, dark, time_ms = msgpack.unpackb(payload)
+    assert (fog, frame, charter, dark) == ("fog1", 7, NET.sealed.hash, ["m01"])
+    assert time_ms == 1_800_000_001_000
     assert len(frame_hash) == 32
     ((miner, offence, began, evidence, excess_ns, first, last),) = accusations
     assert (miner, offence, began, evidence, excess_ns) == ("m01", 2, 6, "budget", 10**8)

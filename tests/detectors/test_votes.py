@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detectors import core
 from detectors.core import VOTE_WITHIN
 from mint.charter.model import Entitlement
 from mint.effects import Post, Say
@@ -290,6 +291,51 @@ def test_the_dark_are_called_out_once() -> None:
     said = [alarm for closed in world.log for alarm in alarms(judge.step(closed).effects)]
     assert sorted(alarm.miner for alarm in said if alarm.detector == "dark") == ["m01", "m03", "m05", "m07"]
     assert {alarm.frame for alarm in said if alarm.detector == "dark"} == {33}
+
+
+def test_votes_name_the_dark_as_long_as_they_are_and_all_say_the_same() -> None:
+    world = World(NET)
+    world.run(3)
+    for _ in range(40):
+        world.tick(silent=["edge1"])
+    late = Judge(NET, "det2")
+    for closed in world.log[5:]:  # which began to watch after they had gone silent
+        late.step(closed)
+    world.run(12)
+    said = [votes(judge) for judge in world.judges]
+    detection = NET.charter.detection
+    assert detection.dark_frames == 30
+    dark = {number: vote.dark for number, vote in said[0].items() if vote.dark}
+    assert dark == {40: ("m01", "m03", "m05", "m07")}, "of 33 to 43 every tenth is voted on"
+    assert {vote.dark for number, vote in said[0].items() if number not in dark} == {()}
+    assert [{n: vote.dark for n, vote in one.items()} for one in said[1:]] == [
+        {n: vote.dark for n, vote in said[0].items()}
+    ] * 3
+    assert votes(late)[40].dark == dark[40]
+    assert said[0][40].time_ms == frames(world)[39].time_ms
+
+
+def test_who_never_came_is_dark_once_the_log_is_old_enough() -> None:
+    world = World(NET)
+    for _ in range(40):
+        world.tick(silent=["edge2"])
+    said = votes(world.judges[0])
+    assert {number: vote.dark for number, vote in said.items() if vote.dark} == {
+        number: ("m02", "m04", "m06", "m08") for number in said if number >= 30
+    }
+    assert {10, 20, 30, 40} <= said.keys()
+
+
+def test_where_more_are_dark_than_a_vote_names_the_next_votes_name_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(core, "MAX_DARK", 3)
+    world = World(NET)
+    for _ in range(60):
+        world.tick(silent=["edge1", "edge2"])
+    said = [vote.dark for number, vote in sorted(votes(world.judges[0]).items()) if vote.dark]
+    assert all(len(dark) == 3 and list(dark) == sorted(dark) for dark in said)
+    assert {name for dark in said[:3] for name in dark} == {miner.name for miner in NET.charter.miners}
 
 
 def alarms(effects: tuple[Post | Say, ...]) -> list[Alarm]:

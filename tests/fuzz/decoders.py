@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from mint import kinds
+from mint.absence import verify_absence
 from mint.charter.seal import SealedCharter, open_charter
 from mint.envelope import Envelope, Member, open_envelope
 from mint.errors import InputError, Rejected
@@ -26,7 +27,7 @@ from mint.merkle import leaf_hash, root
 from mint.messages.chain import Block, BlockReply, BlockRequest, Header, ShareBatch, Shares
 from mint.messages.fault import Fault
 from mint.messages.frame import Frame, FrameRequest
-from mint.messages.judgement import Verdict
+from mint.messages.judgement import Absence, Verdict, Vote
 from mint.names import Role
 from mint.sign_bytes import Object, Stream
 from mint.verdict import verify_verdict
@@ -107,7 +108,11 @@ def _ledger(fog: Fog) -> dict[str, list[bytes]]:
     header = Header(bytes(32), root([leaf_hash(batch)]), CHEAT, 1, T0_MS, 99, 7)
     block = agent.object(Block(header, (batch,)))
     request, reply = BlockRequest("edge1", "edge2", (bytes(32),), 9), BlockReply(bytes(32), 1, (block,))
+    charter, dark = fog.net.sealed.hash, (CHEAT,)
+    vote = Vote("fog1", 9, bytes(32), charter, (), dark, T0_MS)
+    votes = tuple(fog.net.signer(name).object(vote) for name in fog.net.detectors)
     return {
+        "absence": [agent.object(Absence("fog1", charter, 9, dark, votes))],
         "shares": [batch],
         "block": [block],
         "block_request": [agent.stream(request, topics.block_request(), T0_MS)],
@@ -167,6 +172,8 @@ class Decoders:
         message = opened.message if opened is not None else _payload(data)
         if isinstance(message, Verdict):
             self._try("verify_verdict", data, lambda: verify_verdict(message, charters))
+        if isinstance(message, Absence):
+            self._try("verify_absence", data, lambda: verify_absence(message, charters))
         if isinstance(message, Fault):
             self._try("verify_fault", data, lambda: verify_fault(message, charters))
         if rng.random() < 0.02:

@@ -5,7 +5,7 @@ calls, `works` what it is to give out, `counted` and `totals` what the next samp
 that was. It runs beside the device's agent (agents/agent.py), on the same bus and as the same member.
 
     blocks, replies -> tree.py -> templates.py -> the miners -> showing.py -> batches of shares, blocks
-    batches, verdicts -> pool.py -----^
+    batches, verdicts, faults, votes -> pool.py -----^
 
 Whatever it tells was kept before. It is of one ledger: where a charter has another, or none, `ended` says so, and
 whoever runs it begins anew with another storage.
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from agents.pow.chain.absences import Absences
 from agents.pow.chain.allowance import Allowance
 from agents.pow.chain.catching_up import CatchingUp
 from agents.pow.chain.pool import Pool
@@ -39,7 +40,7 @@ from mint.messages.chain import (
     ShareBatch,
 )
 from mint.messages.fault import Fault
-from mint.messages.judgement import Verdict
+from mint.messages.judgement import Verdict, Vote
 from mint.names import Role
 from mint.sign_bytes import Stream
 from mint.topics import Topics
@@ -69,6 +70,7 @@ def subscriptions(topics: Topics, name: str) -> tuple[Subscription, ...]:
         Subscription(topics.share("+"), limit=1024, overflow=newest),
         Subscription(topics.verdict("+", "+"), limit=256, overflow=newest),
         Subscription(topics.fault("+"), limit=64, overflow=newest),
+        Subscription(topics.vote("+"), limit=256, overflow=newest),
         Subscription(topics.block_request(), limit=64, overflow=newest),
         Subscription(topics.block_reply(name), limit=4, overflow=newest),
     )
@@ -83,7 +85,7 @@ class Node:
         self._sealed = member.charter
         self._ledger = ledger_of(self._sealed, member.operator)
         self.tree = Tree(self._ledger, storage)
-        self._pool = Pool(self._ledger)
+        self._pool, self._absences = Pool(self._ledger), Absences()
         self._templates = Templates(self._ledger.network)
         self._showing = Showing(storage.totals())
         self._requests, self._replies = ReplayGuard(0), ReplayGuard(0)
@@ -162,7 +164,7 @@ class Node:
     # --- the component ---
 
     def subscriptions(self) -> Sequence[Subscription]:
-        """Blocks, batches, verdicts, faults, and what devices that lack blocks say."""
+        """Blocks, batches, verdicts, faults, votes, and what devices that lack blocks say."""
         return subscriptions(self._member.topics, self._member.name)
 
     def connected(self, now: Now) -> list[Effect]:
@@ -203,14 +205,9 @@ class Node:
                 return self._block(opened, now)
             case ShareBatch():
                 return self._batch(opened, message, now)
-            case Verdict():
+            case Verdict() | Fault() | Vote():
                 # A charter that we do not have yet comes on its own topic; its verdicts are retained.
-                if self._pool.verdict(opened, message, self._member.charters):
-                    self._stale = True
-                return []
-            case Fault():
-                if self._pool.fault(opened, message, self._member.charters):
-                    self._stale = True
+                self._stale |= self._waits(opened, message)
                 return []
             case BlockRequest():
                 return self._request(opened, message, now)
@@ -218,6 +215,18 @@ class Node:
                 return self._reply(opened, message, now)
             case _:
                 raise Rejected(Reason.WRONG_KIND, f"{opened.body.kind} is not for a node of the ledger")
+
+    def _waits(self, opened: Opened, message: Verdict | Fault | Vote) -> bool:
+        """Have something wait for a block; whether it is new."""
+        if isinstance(message, Verdict):
+            return self._pool.verdict(opened, message, self._member.charters)
+        if isinstance(message, Fault):
+            return self._pool.fault(opened, message, self._member.charters)
+        absence = self._absences.vote(opened, message, self._sealed)
+        if absence is None:
+            return False
+        self._pool.absence(absence, self._member.signer.object(absence))
+        return True
 
     # --- what comes ---
 

@@ -1,4 +1,4 @@
-"""What waits to be in a block: batches of shares, verdicts and faults, as they came.
+"""What waits to be in a block: batches of shares, verdicts, faults and absences.
 
 They stay here after a block has them, for the chain may become another; what makes a block leaves out what the chain
 holds already (mint/chain/body.py refuses it). Whatever is held is bounded, sender by sender, and goes when it is too
@@ -19,7 +19,7 @@ from mint.errors import Reason, Rejected
 from mint.fault import verify_fault
 from mint.messages.chain import MAX_TRANSACTIONS, ShareBatch
 from mint.messages.fault import Fault
-from mint.messages.judgement import Verdict
+from mint.messages.judgement import Absence, Verdict
 from mint.verdict import verify_verdict
 
 # Batches of STALE_BLOCKS blocks of a large fog, one or two a device and block; a sixteen-miner fog has 16 KiB of them.
@@ -28,6 +28,8 @@ MAX_BATCH_BYTES = 8 << 20
 # One verdict a miner, the newest; they are some KiB each, and most miners have none.
 MAX_VERDICTS = 256
 MAX_VERDICT_BYTES = 8 << 20
+# Where there are more dark miners than one names, several hold at a time.
+MAX_ABSENCES = 8
 # The newest lie of each miner about its shares; few devices lie.
 MAX_FAULTS = 64
 # A block that we make stays well below its limit (mint/kinds.py): a charter of a large fog still fits.
@@ -52,10 +54,11 @@ class Pool:
         self._batches: Held[tuple[ShareBatch, bytes]] = Held(MAX_BATCHES, MAX_BATCH_BYTES)
         self._verdicts: Held[tuple[Verdict, bytes]] = Held(MAX_VERDICTS, MAX_VERDICT_BYTES)
         self._offences: dict[str, tuple[int, bytes]] = {}
+        self._absences: dict[bytes, Absence] = {}
         self._faults: Held[tuple[Fault, bytes]] = Held(MAX_FAULTS, MAX_FAULTS * MAX_FAULT_BYTES)
 
     def __len__(self) -> int:
-        return len(self._batches) + len(self._verdicts) + len(self._faults)
+        return len(self._batches) + len(self._verdicts) + len(self._faults) + len(self._absences)
 
     def batch(self, opened: Opened, batch: ShareBatch, terms: Terms, height: int) -> None:
         """Hold a batch whose envelope is valid; the chain is at `height`.
@@ -117,6 +120,12 @@ class Pool:
         self._faults.put(fault.about, key, (fault, opened.data), len(opened.data))
         return True
 
+    def absence(self, absence: Absence, data: bytes) -> None:
+        """Hold what we have brought together and signed; the newest few are of use."""
+        self._absences[data] = absence
+        while len(self._absences) > MAX_ABSENCES:
+            del self._absences[next(iter(self._absences))]
+
     def prune(self, height: int) -> None:
         """Forget what no block after `height` can hold."""
         for key in [key for key, (one, _) in self._batches if _newest(one) <= height - STALE_BLOCKS]:
@@ -152,10 +161,17 @@ class Pool:
             for _, (verdict, data) in self._verdicts
             if verdict.offence > parent.offences.get(verdict.miner, 0)
         ]
-        lies = parent.lies
-        return verdicts + [
-            data for _, (fault, data) in self._faults if sample_time_ms(fault) > lies.get(fault.about, 0)
+        lies = [
+            data
+            for _, (fault, data) in self._faults
+            if sample_time_ms(fault) > parent.lies.get(fault.about, 0)
         ]
+        absences = [
+            data
+            for data, absence in self._absences.items()
+            if any(absence.frame > parent.dark.get(name, -1) for name in absence.miners)
+        ]
+        return [*verdicts, *lies, *absences]
 
     def _due_batches(self, parent: State) -> list[bytes]:
         """Batches with shares that the chain does not count yet, each miner's in their order."""
