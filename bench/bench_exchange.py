@@ -112,7 +112,7 @@ async def agents_cost(argv: list[str], rate: float) -> float:
 
 def main() -> None:
     """Measure in turns and print the medians."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 8
     *ours, core = sorted(os.sched_getaffinity(0))
     if ours:
         os.sched_setaffinity(0, ours)  # the last core is the miner's alone, as far as we go
