@@ -49,6 +49,36 @@ def test_every_attack_on_processes_in_cgroups(
     assert left_behind(tmp_path / "net") == []
 
 
+@pytest.mark.cgroup
+@pytest.mark.soak
+def test_an_agent_that_lies_is_convicted_by_its_miners_work(cgroups: None, tmp_path: Path) -> None:
+    code, report, output = run_demo(tmp_path / "net", "liar", 90, "--runtime", "cgroup", "--miners", "6")
+    check_caught(code, report, output, cheats=1)
+    assert {verdict["evidence"] for verdict in report["verdicts"]} == {"work"}
+    assert report["paid"]["during"] > 1.3
+    assert left_behind(tmp_path / "net") == []
+
+
+@pytest.mark.cgroup
+def test_a_faster_program_in_the_pinned_ones_place_is_convicted(cgroups: None, tmp_path: Path) -> None:
+    code, report, output = run_demo(tmp_path / "net", "swap", 30, "--runtime", "cgroup", "--miners", "6")
+    check_caught(code, report, output, cheats=1)
+    assert {verdict["evidence"] for verdict in report["verdicts"]} == {"work"}
+    assert left_behind(tmp_path / "net") == []
+
+
+@pytest.mark.cgroup
+def test_a_host_without_an_enforcer_mines_for_nothing(cgroups: None, tmp_path: Path) -> None:
+    code, report, output = run_demo(
+        tmp_path / "net", "rogue-host", 45, "--runtime", "cgroup", "--miners", "6"
+    )
+    assert code == 0, output
+    assert report["innocents_accused"] == []
+    assert report["restored_at"] is None, "nobody puts the quota back"
+    assert report["paid"]["after"] < 1.1
+    assert left_behind(tmp_path / "net") == []
+
+
 def test_duty_cycle_where_the_kernel_limits_nothing(tmp_path: Path) -> None:
     code, report, output = run_demo(tmp_path / "net", "double", 16, "--runtime", "duty", "--miners", "6")
     check_caught(code, report, output, cheats=1)
