@@ -1,8 +1,8 @@
 """A detector's state machine: frames in order in, alarms and votes out. No clock, socket, file or random source.
 
-Everything a vote says follows from the frame log and the charters it names, so that detectors on any machine
-that saw the same frames cast the same votes. What a detector has to remember is its `state()`; it is stored
-together with every vote before that is sent.
+Everything a vote accuses follows from the frame log and the charters it names, so that detectors on any machine
+that saw the same frames accuse alike; whom it calls dark, from these and the shares that were shown to everyone. What a
+detector has to remember is its `state()`; it is stored together with every vote before that is sent.
 
 What is thought of the miners is in detectors/judge.py; here it becomes accusations with samples in proof, votes,
 and messages for people.
@@ -10,7 +10,7 @@ and messages for people.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,12 +91,15 @@ class DetectorCore:
         """The charter that the frame judged last names."""
         return self._charter
 
-    def step(self, entry: LogFrame, newest: int, *, may_vote: bool = True) -> Step:
+    def step(
+        self, entry: LogFrame, newest: int, uncounted: Collection[str] = (), *, may_vote: bool = True
+    ) -> Step:
         """Take in the next frame of the log.
 
         Args:
             entry: its signature, its place in the chain and the rules of the log (mint/frame_rules.py) were checked.
             newest: the highest frame number heard of; far behind it we do not vote.
+            uncounted: miners that show more shares than their samples count (detectors/batches.py).
             may_vote: False while we do not know what we have voted on before.
         """
         if entry.charter.hash != self._sealed.hash:
@@ -112,7 +115,7 @@ class DetectorCore:
         effects.append(Say(self._topics.behaviour(self.name), self._behaviour(findings)))
         if frame.number % PRUNE_EVERY == 0:
             self.shelf.prune(self._pinned())
-        vote = self._vote(entry, newest) if may_vote else None
+        vote = self._vote(entry, newest, uncounted) if may_vote else None
         return Step(frame.number, vote, tuple(effects))
 
     def _observation(self, frame: Frame) -> Observation:
@@ -149,20 +152,20 @@ class DetectorCore:
             Accusation(conviction.miner, offence, since, conviction.evidence, excess_ns, first, last)
         )
 
-    def _vote(self, entry: LogFrame, newest: int) -> bytes | None:
+    def _vote(self, entry: LogFrame, newest: int, uncounted: Collection[str]) -> bytes | None:
         frame = entry.frame
         standing = sorted(self._offences.standing.values(), key=lambda accusation: accusation.miner)
         due = bool(standing) or frame.number % self._charter.detection.d == 0
         if not due or frame.number <= self.last_vote or frame.number + VOTE_WITHIN < newest:
             return None
         self.last_vote = frame.number
-        accused, dark = tuple(standing[:MAX_ACCUSATIONS]), self._dark(frame.number)
+        accused, dark = tuple(standing[:MAX_ACCUSATIONS]), self._dark(frame.number, uncounted)
         vote = Vote(frame.fog, frame.number, entry.hash, self._sealed.hash, accused, dark, frame.time_ms)
         return self._signer.object(vote)
 
-    def _dark(self, number: int) -> tuple[str, ...]:
-        """Who is dark; where there are more than a vote names, others each time."""
-        dark = self._judge.dark()
+    def _dark(self, number: int, uncounted: Collection[str]) -> tuple[str, ...]:
+        """Who is dark, or not believed; where there are more than a vote names, others each time."""
+        dark = sorted({*self._judge.dark(), *(name for name in uncounted if name in self._devices)})
         begin = number // self._charter.detection.d * MAX_DARK % max(1, len(dark))
         return tuple(sorted((dark[begin:] + dark[:begin])[:MAX_DARK]))
 

@@ -7,6 +7,8 @@ The memory holds the thinking as of the last vote; frames that were judged after
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from detectors.core import DetectorCore, Step
 from detectors.evidence import Shelf
 from detectors.follower import HISTORY, Follower
@@ -44,9 +46,9 @@ class Course:
             member.log.info("continuing after frame %d", memory.number)
         self._replay()
 
-    def step(self, frame: LogFrame, *, may_vote: bool) -> Step:
-        """Judge the next frame."""
-        step = self.core.step(frame, self.follower.newest, may_vote=may_vote)
+    def step(self, frame: LogFrame, uncounted: Collection[str], *, may_vote: bool) -> Step:
+        """Judge the next frame; `uncounted` as in DetectorCore.step."""
+        step = self.core.step(frame, self.follower.newest, uncounted, may_vote=may_vote)
         self._passed(frame)
         return step
 

@@ -130,7 +130,7 @@ class Detector:
             self._verdicts.published(opened.data)
             return self._advance()
         if isinstance(message, ShareBatch):
-            self._batches.heard(opened, message)
+            self._batches.heard(opened, message, self._course.follower.newest)
         if isinstance(message, Fault):
             return self._blame(lambda: self._faults.hear(opened, message))
         return ()
@@ -266,7 +266,7 @@ class Detector:
 
     def _judge(self, frame: LogFrame) -> list[Effect]:
         may_vote = self._votes_after is not None and frame.number > self._votes_after
-        step = self._course.step(frame, may_vote=may_vote)
+        step = self._course.step(frame, self._batches.uncounted(), may_vote=may_vote)
         effects: list[Effect] = [Keep(Kept(frame.number, frame.hash, frame.data))]
         if step.vote is not None:
             self._vote = step.vote

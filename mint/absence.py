@@ -1,7 +1,8 @@
 """Who is dark, shown to whoever has only the charters: such a miner does not count in the ledger (mint/chain/body.py).
 
 A miner is dark when the frames have had no reading of it for `dark_frames` of the charter's detection, or never since
-the charter gave it to a device. Every vote names the dark (detectors/core.py), and 2 f_detectors + 1 of them are
+the charter gave it to a device; and so is one that shows more shares than its samples count, as far as detectors
+have heard (detectors/batches.py). Every vote names the dark (detectors/core.py), and 2 f_detectors + 1 of them are
 an Absence. It is valid when, under one charter,
 
 1. it holds votes of at least 2 f_detectors + 1 different detectors, each validly signed;

@@ -6,8 +6,8 @@ shows many to be paid, and reports few to seem honest, has to sign both.
 
 A batch names the place of the newest sample that there was when it was made. In that run of the agent (its session)
 what it counts only grows, over a change of the ledger too, so every later sample of that session counts those shares:
-one that does not is a lie. Over a start this does not hold: a disk may have been lost or put back, and an honest
-device counts on from what the chain has of it, once it knows that, and the chain may lack its last batch.
+one that does not is a lie. Over a start this does not hold: a disk may have been lost, and an honest device then counts
+from zero. What is to be seen there proves nothing by itself, and takes a quorum (detectors/batches.py).
 """
 
 from __future__ import annotations

@@ -81,8 +81,9 @@ class Accusation(Wire, frozen=True):
 class Vote(Wire, frozen=True):
     """A detector's one word on one frame; accuses nobody when there is nobody to accuse, and each miner once.
 
-    `dark` are the miners, sorted, of which no sample has come for so long that they do not count in the ledger
-    (mint/absence.py); `time_ms` is the frame's own, so that this can be of use for no longer than it is true.
+    `dark` are the miners, sorted, of which no sample has come for so long, or whose samples count so few of the shares
+    that they show, that they do not count in the ledger (mint/absence.py); `time_ms` is the frame's own, so that this
+    can be of use for no longer than it is true.
     """
 
     fog: Name

@@ -97,3 +97,83 @@ def test_a_batch_of_anothers_miner_or_in_anothers_name_is_not_kept() -> None:
     fog.run(4)
     assert not fog.kinds()
     assert not fog.detector("det1")._batches._held
+
+
+# --- whose batches name another run than its samples --------------------------------------------------------
+
+
+def lie(fog: Fog, periods: int, *totals: int, every: int = 10) -> None:
+    """In every so many of the periods, edge1 shows these totals of m01 as of a session long past."""
+    for period in range(periods):
+        if period % every == 0:
+            for total in totals:
+                show(fog, total + period, place=(0, 0))
+        fog.run(1)
+
+
+def dark(fog: Fog) -> dict[str, tuple[str, ...]]:
+    """Whom the newest votes call dark, by detector."""
+    return {name: votes[max(votes)].dark for name, votes in fog.votes.items()}
+
+
+def test_who_is_never_counted_is_voted_dark_by_all_though_no_proof_is_signed() -> None:
+    fog = young()
+    lie(fog, 25, MANY)
+    assert set(dark(fog).values()) == {()}, "twice may be chance"
+    lie(fog, 25, MANY)
+    assert dark(fog) == dict.fromkeys(DETECTORS, ("m01",))
+    assert not fog.kinds()
+    assert fog.numbers() == [fog.newest] * len(DETECTORS)
+
+
+@pytest.mark.parametrize("totals", [(0, MANY, 0), (2 * MANY, 0)])
+def test_shares_that_are_counted_hide_none_that_are_not(totals: tuple[int, ...]) -> None:
+    fog = young()
+    for _ in range(4):
+        lie(fog, 10, *totals)
+        lie(fog, 10, 0)
+    assert set(dark(fog).values()) == {("m01",)}
+
+
+def test_who_counts_what_it_showed_is_believed_again() -> None:
+    fog = young()
+    lie(fog, 50, counted(fog) + 400)
+    assert set(dark(fog).values()) == {("m01",)}
+    miner = fog.edges["edge1"].miners["m01"]
+    miner._worked += 10**12
+    lie(fog, 30, 0)
+    assert counted(fog) > 500
+    assert set(dark(fog).values()) == {()}
+
+
+def test_a_device_that_lost_its_disk_and_counts_from_zero_is_believed() -> None:
+    fog = young()
+    show(fog, MANY)
+    show(fog, MANY + 1)
+    fog.down("edge1", 3)
+    for _ in range(10):
+        show(fog, 0, place=(2, 1))
+        fog.run(5)
+    assert set(dark(fog).values()) == {()}
+    assert not fog.kinds()
+
+
+def test_a_device_that_is_cut_off_for_a_while_is_believed() -> None:
+    fog = young()
+    for _ in range(6):
+        fog.lost = lambda sender, _receiver, topic: sender == "edge1" and "/sample" in topic
+        fog.run(12)
+        fog.lost = lambda _sender, _receiver, _topic: False
+        fog.run(3)
+        show(fog, counted(fog))
+    fog.run(10)
+    assert set(dark(fog).values()) == {()}
+
+
+def test_what_waits_to_be_compared_is_bounded() -> None:
+    fog = young()
+    fog.down("edge1", 200)
+    for _ in range(60):
+        show(fog, 0, place=(1, 1))
+        fog.run(1)
+    assert len(fog.detector("det1")._batches._shown["m01"].totals) == batches.MAX_PENDING
