@@ -60,6 +60,7 @@ def test_an_agent_that_lies_is_convicted_by_its_miners_work(cgroups: None, tmp_p
 
 
 @pytest.mark.cgroup
+@pytest.mark.soak
 def test_a_faster_program_in_the_pinned_ones_place_is_convicted(cgroups: None, tmp_path: Path) -> None:
     code, report, output = run_demo(tmp_path / "net", "swap", 30, "--runtime", "cgroup", "--miners", "6")
     check_caught(code, report, output, cheats=1)
@@ -68,6 +69,7 @@ def test_a_faster_program_in_the_pinned_ones_place_is_convicted(cgroups: None, t
 
 
 @pytest.mark.cgroup
+@pytest.mark.soak
 def test_a_host_without_an_enforcer_mines_for_nothing(cgroups: None, tmp_path: Path) -> None:
     code, report, output = run_demo(
         tmp_path / "net", "rogue-host", 45, "--runtime", "cgroup", "--miners", "6"
