@@ -146,6 +146,13 @@ def test_silence_is_an_alarm_once() -> None:
     assert said[0][0] == 19 + DETECTION.dark_frames
 
 
+def test_nobody_is_dark_whom_no_law_holds() -> None:
+    judge = judge_of(["none", *["kernel"] * (MINERS - 1)])
+    for seen in counted(noisy(DETECTION.dark_frames + 5)):
+        judge.step(replace(seen, present=np.arange(MINERS) > 1))
+    assert judge.dark() == ["m1"]
+
+
 def test_who_is_spared_is_not_judged_and_starts_afresh() -> None:
     judge = judge_of(["kernel"] * MINERS)
     evidence: list[Evidence] = []

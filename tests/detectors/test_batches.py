@@ -170,6 +170,22 @@ def test_a_device_that_is_cut_off_for_a_while_is_believed() -> None:
     assert set(dark(fog).values()) == {()}
 
 
+def test_frames_have_a_while_to_count_what_was_shown() -> None:
+    fog = young()
+    for _ in range(4):
+        show(fog, counted(fog) + 10, place=(0, 0))  # which it finds in the next five periods
+        fog.run(12)
+    assert set(dark(fog).values()) == {()}
+
+
+def test_frames_without_a_reading_of_the_miner_say_nothing_of_it() -> None:
+    fog = young()
+    lie(fog, 20, MANY)
+    fog.edges["edge1"].miners["m01"].running = False
+    lie(fog, 25, MANY)
+    assert set(dark(fog).values()) == {()}
+
+
 def test_what_waits_to_be_compared_is_bounded() -> None:
     fog = young()
     fog.down("edge1", 200)
