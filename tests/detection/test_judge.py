@@ -147,7 +147,9 @@ def test_silence_is_an_alarm_once() -> None:
 
 
 def test_nobody_is_dark_whom_no_law_holds() -> None:
-    judge = judge_of(["none", *["kernel"] * (MINERS - 1)])
+    laws: list[Law] = ["kernel"] * MINERS
+    laws[0] = "none"
+    judge = judge_of(laws)
     for seen in counted(noisy(DETECTION.dark_frames + 5)):
         judge.step(replace(seen, present=np.arange(MINERS) > 1))
     assert judge.dark() == ["m1"]
